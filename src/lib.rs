@@ -1,0 +1,22 @@
+//! forestage stages sops secrets in every boot phase.
+//!
+//! A secret is opened once and becomes a file in a file tree in memory; the tree lands as a generation on a
+//! RAM file system or as a segment of an initrd. The modules below are in the order of that flow, and each
+//! imports only from modules that stand below it.
+
+pub mod cli; // the command line
+pub mod commands; // one file a command
+pub mod generation; // lands a tree on a RAM file system
+pub mod initrd; // lands a tree in an initrd
+pub mod open; // manifest + keyring -> plaintexts
+pub mod template; // placeholders, one pass
+pub mod tree; // the file tree
+pub mod keys; // identities and how each opens a data key
+pub mod sops; // the file format, bytes in and out
+pub mod manifest; // what the module hands over
+pub mod units; // restart and reload requests
+pub mod owners; // user and group names -> ids
+pub mod confine; // what the process gives up
+pub mod json; // JSON as Go's encoding/json reads and writes it
+pub mod plaintext; // bytes that are wiped
+pub mod failure; // what went wrong, with facts and the next step

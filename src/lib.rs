@@ -18,5 +18,6 @@ pub mod units; // restart and reload requests
 pub mod owners; // user and group names -> ids
 pub mod confine; // what the process gives up
 pub mod json; // JSON as Go's encoding/json reads and writes it
+pub mod input; // reading what comes from outside
 pub mod plaintext; // bytes that are wiped
 pub mod failure; // what went wrong, with facts and the next step

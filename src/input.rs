@@ -12,11 +12,10 @@ use crate::{
 /// Files above this size (256 MiB) are refused before they are read.
 pub const MAX_SIZE: u64 = 256 << 20;
 
-/// The bytes of the regular file at `path`. A FIFO, device or directory is refused without waiting for it.
-pub fn read_file(path: &Path, max_size: u64) -> Result<Plaintext> {
+/// The bytes of the regular file at `path` in `root`. A FIFO, device or directory is refused without waiting for it.
+pub fn read_file(root: &Root, path: &Path, max_size: u64) -> Result<Plaintext> {
     let cannot = |error: &dyn std::fmt::Display| Failure::io("read", path, error);
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path).map_err(|e| cannot(&e))?;
+    let file = root.open(path).map_err(|e| cannot(&e))?;
     let metadata = file.metadata().map_err(|e| cannot(&e))?;
     if !metadata.is_file() {
         return Err(cannot(&"not a regular file"));
@@ -31,7 +30,7 @@ pub fn read_stdin(max_size: u64) -> Result<Plaintext> {
 
 /// The bytes of the file, or of standard input when `path` is `/dev/stdin`.
 pub fn read(path: &Path, max_size: u64) -> Result<Plaintext> {
-    if path == Path::new("/dev/stdin") { read_stdin(max_size) } else { read_file(path, max_size) }
+    if path == Path::new("/dev/stdin") { read_stdin(max_size) } else { read_file(&Root::system(), path, max_size) }
 }
 
 /// Reads to the end. `expected` bytes are reserved at once, so that a secret leaves no copy in an outgrown buffer.
@@ -92,11 +91,11 @@ mod tests {
 
     #[test]
     fn only_regular_files_are_read() {
-        let directory = read_file(Path::new("/"), MAX_SIZE).unwrap_err();
+        let directory = read_file(&Root::system(), Path::new("/"), MAX_SIZE).unwrap_err();
         assert_eq!(directory.headline, "cannot read /: not a regular file");
-        assert!(read_file(Path::new("/dev/zero"), MAX_SIZE).is_err());
+        assert!(read_file(&Root::system(), Path::new("/dev/zero"), MAX_SIZE).is_err());
         assert!(
-            read_file(Path::new("/does/not/exist"), MAX_SIZE).unwrap_err().headline.contains("No such file")
+            read_file(&Root::system(), Path::new("/does/not/exist"), MAX_SIZE).unwrap_err().headline.contains("No such file")
         );
     }
 }

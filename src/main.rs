@@ -1,3 +1,7 @@
-//! (being built)
+//! Name or subcommand -> command -> exit status.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forestage::commands::run(std::env::args_os()).into()
+}

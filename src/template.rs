@@ -3,14 +3,14 @@
 //! A placeholder inside a value stays as it is, so the result does not depend on any order. Where two placeholders
 //! begin at the same place the longer one counts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plaintext::Plaintext;
 
 /// The placeholders of a manifest, each with the number of its secret.
 #[derive(Debug, Default)]
 pub struct Placeholders<'a> {
-    secrets: HashMap<&'a [u8], usize>,
+    secrets: BTreeMap<&'a [u8], usize>,
     /// Longest first, without repeats. A manifest of the NixOS module has one length.
     lengths: Vec<usize>,
     /// The bytes that placeholders begin with: all other places of a text cost one look.
@@ -19,7 +19,7 @@ pub struct Placeholders<'a> {
 
 impl<'a> FromIterator<(&'a [u8], usize)> for Placeholders<'a> {
     fn from_iter<I: IntoIterator<Item = (&'a [u8], usize)>>(pairs: I) -> Self {
-        let secrets: HashMap<_, _> = pairs.into_iter().filter(|(text, _)| !text.is_empty()).collect();
+        let secrets: BTreeMap<_, _> = pairs.into_iter().filter(|(text, _)| !text.is_empty()).collect();
         let lengths: BTreeSet<_> = secrets.keys().map(|text| text.len()).collect();
         let firsts = secrets.keys().filter_map(|text| text.first().copied()).collect();
         Self { secrets, lengths: lengths.into_iter().rev().collect(), firsts }

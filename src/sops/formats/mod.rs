@@ -31,6 +31,18 @@ impl Format {
         })
     }
 
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Yaml => "yaml",
+            Self::Json => "json",
+            Self::Dotenv => "dotenv",
+            Self::Ini => "ini",
+            Self::Binary => "binary",
+        }
+    }
+
     /// The format that sops takes for a file of this name: by its suffix, else binary.
     #[must_use]
     pub fn of_path(path: &Path) -> Self {

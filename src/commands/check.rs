@@ -1,0 +1,169 @@
+//! `forestage check`: what can be known about a manifest and its sops files before they are needed.
+//!
+//! Without `--decrypt` no private key is used: keys of a sops file are in the clear.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    failure::{Failure, Result},
+    input,
+    keys::{self, Keyring},
+    manifest::{Manifest, Placement, Secret},
+    open,
+    root::Root,
+    sops::{
+        SopsFile,
+        lookup::{self, Index},
+        value::Value,
+    },
+};
+
+use super::{
+    Status,
+    console::Console,
+    report::{Outcome, Report, State},
+};
+
+/// How far to look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// At the manifest.
+    Manifest,
+    /// At the sops files too.
+    #[default]
+    SopsFile,
+}
+
+/// What to check.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The manifest's path.
+    pub manifest: PathBuf,
+    /// How far to look.
+    pub mode: Mode,
+    /// Open every secret.
+    pub decrypt: bool,
+    /// Recipients for whom each file must open.
+    pub recipients: Vec<String>,
+    /// Files with such recipients, one a line.
+    pub recipients_files: Vec<PathBuf>,
+    /// What every absolute path is relative to.
+    pub root: Option<PathBuf>,
+    /// One JSON object on standard output.
+    pub json: bool,
+}
+
+/// Checks the manifest; exit status 3 says that a secret or recipient does not match.
+pub fn run(options: &Options, console: &Console) -> Result<Status> {
+    let manifest = Manifest::read(&options.manifest)?;
+    let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
+    let recipients = recipients(options)?;
+    let mut failures = modes(&manifest);
+    if options.mode == Mode::SopsFile {
+        for (path, secrets) in by_file(&manifest) {
+            failures.extend(file_failures(path, &secrets, &root, &recipients));
+        }
+    }
+    if options.decrypt {
+        let keyring = Keyring::from_manifest(&manifest.identities, &root);
+        let contents = open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
+        let secrets = manifest.secrets.iter().map(|secret| &secret.placement);
+        let placements = secrets.chain(manifest.templates.iter().map(|template| &template.placement));
+        let contents = contents.secrets.into_iter().chain(contents.templates);
+        failures.extend(placements.zip(contents).filter_map(|(placement, content)| Some((placement, content.err()?))));
+    }
+    report(&manifest, failures).tell(console, true, options.json)
+}
+
+type Failures<'m> = Vec<(&'m Placement, Failure)>;
+
+/// One outcome a secret and template: the first failure, if there is one.
+fn report(manifest: &Manifest, failures: Failures) -> Report {
+    let mut first = BTreeMap::new();
+    for (placement, failure) in failures {
+        first.entry(std::ptr::from_ref(placement)).or_insert(failure);
+    }
+    let secrets = manifest.secrets.iter().map(|secret| (secret.place(), &secret.placement));
+    let templates = manifest.templates.iter().map(|template| (template.place(), &template.placement));
+    let mut report = Report::new(manifest.phase);
+    report.checked(secrets.chain(templates).map(|(place, placement)| {
+        let failure = first.remove(&std::ptr::from_ref(placement));
+        let state = if failure.is_some() { State::Failed } else { State::Good };
+        Outcome { name: place.display().to_string(), state, failure }
+    }));
+    report
+}
+
+fn modes(manifest: &Manifest) -> Failures<'_> {
+    let secrets = manifest.secrets.iter().map(|secret| &secret.placement);
+    let placements = secrets.chain(manifest.templates.iter().map(|template| &template.placement));
+    placements.filter_map(|placement| Some((placement, placement.mode.clone().err()?))).collect()
+}
+
+fn by_file(manifest: &Manifest) -> BTreeMap<&Path, Vec<&Secret>> {
+    let mut files: BTreeMap<&Path, Vec<&Secret>> = BTreeMap::new();
+    for secret in &manifest.secrets {
+        files.entry(&secret.sops_file).or_default().push(secret);
+    }
+    files
+}
+
+/// What is wrong with a sops file, for each of its secrets.
+fn file_failures<'m>(
+    path: &Path,
+    secrets: &[&'m Secret],
+    root: &Root,
+    recipients: &BTreeSet<String>,
+) -> Failures<'m> {
+    let Some(format) = secrets.first().map(|secret| secret.format) else { return Vec::new() };
+    let about = |failure: Failure| failure.fact("file", path.display());
+    let file = input::read_file(root, path, input::MAX_SIZE).and_then(|bytes| SopsFile::parse(format, bytes));
+    let file = match file.and_then(|file| opens_for(&file, recipients).map(|()| file)) {
+        Ok(file) => file,
+        Err(failure) => {
+            let failure = about(failure);
+            return secrets.iter().map(|secret| (&secret.placement, failure.clone())).collect();
+        }
+    };
+    let index = file.documents.first().map(Index::of);
+    let missing = |key: &str| match index.as_ref().map(|index| index.get(key)) {
+        None => Some(Failure::new(format!("the key '{key}' cannot be found: the file is empty"))),
+        Some(Err(failure)) => Some(failure),
+        Some(Ok(value @ (Value::Null | Value::Map(_) | Value::List(_)))) => {
+            Some(Failure::new(format!("the value of '{key}' is {}, not a string", lookup::kind(value))))
+        }
+        Some(Ok(_)) => None,
+    };
+    let failed = |secret: &&'m Secret| Some((&secret.placement, about(missing(secret.key.as_deref()?)?)));
+    secrets.iter().filter_map(failed).collect()
+}
+
+/// The holders of the recipients, together, must be able to open the file.
+fn opens_for(file: &SopsFile, recipients: &BTreeSet<String>) -> Result<()> {
+    if recipients.is_empty() || file.metadata.opens_for(|entry| recipients.contains(&keys::canonical(&entry.recipient))) {
+        return Ok(());
+    }
+    let encrypted_to: Vec<_> = file.metadata.entries().map(|entry| entry.recipient.as_str()).collect();
+    let wanted: Vec<_> = recipients.iter().map(String::as_str).collect();
+    Err(Failure::new("the file does not open for the recipients that were given")
+        .fact("given", super::report::few(&wanted))
+        .fact("encrypted to", super::report::few(&encrypted_to))
+        .fix("add one of the given recipients to .sops.yaml, then: sops updatekeys FILE"))
+}
+
+fn recipients(options: &Options) -> Result<BTreeSet<String>> {
+    let mut recipients: BTreeSet<_> = options.recipients.iter().map(|text| keys::canonical(text)).collect();
+    for path in &options.recipients_files {
+        let text = input::read(path, 1 << 20)?;
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        recipients.extend(lines.map(keys::canonical));
+    }
+    // An ssh key also opens what is encrypted to its age conversion.
+    let converted: Vec<_> = recipients.iter().filter_map(|text| keys::ssh_to_age(text)).collect();
+    recipients.extend(converted);
+    Ok(recipients)
+}

@@ -1,0 +1,69 @@
+//! What people and programs read: results on standard output, messages on standard error.
+//!
+//! A terminal that went away (a switch over ssh) loses messages, and stops nothing.
+
+use std::{
+    env,
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+};
+
+use crate::failure::{Failure, Result};
+
+/// Where messages go, and how they look there.
+#[derive(Debug)]
+pub struct Console {
+    /// What an error begins with.
+    error_prefix: String,
+    /// Messages go to the journal, which wants a priority in front of each line.
+    journal: bool,
+    /// Messages go to a terminal that shows colours.
+    colours: bool,
+}
+
+impl Console {
+    /// The console of this process; an error begins with `error_prefix`.
+    #[must_use]
+    pub fn from_environment(error_prefix: &str) -> Self {
+        let journal = env::var_os("JOURNAL_STREAM").is_some() && env::var_os("INVOCATION_ID").is_some();
+        let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colours = !journal && !plain && io::stderr().is_terminal();
+        Self { error_prefix: error_prefix.to_owned(), journal, colours }
+    }
+
+    /// Something failed.
+    pub fn error(&self, failure: &Failure) {
+        self.message(3, "31", &self.error_prefix, failure);
+    }
+
+    /// Something is done, and yet someone should look at it.
+    pub fn warning(&self, failure: &Failure) {
+        self.message(4, "33", "warning: ", failure);
+    }
+
+    /// Something worth knowing.
+    pub fn note(&self, text: &str) {
+        self.message(6, "", "", &text.trim_end_matches('\n'));
+    }
+
+    /// The result of the command, on standard output.
+    pub fn print(&self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Failure::io("write to", "standard output", error))
+    }
+
+    /// One write a message, so that messages of processes that share a terminal stay whole.
+    fn message(&self, priority: u8, colour: &str, prefix: &str, text: &dyn Display) {
+        let mut told = match self.colours && !colour.is_empty() {
+            true => format!("\x1b[1;{colour}m{prefix}\x1b[0m{text}\n"),
+            false => format!("{prefix}{text}\n"),
+        };
+        if self.journal {
+            told = told.lines().map(|line| format!("<{priority}>{line}\n")).collect();
+        }
+        drop(io::stderr().lock().write_all(told.as_bytes()));
+    }
+}

@@ -1,0 +1,63 @@
+//! `forestage decrypt`: prints what a sops file holds, as `sops decrypt` would.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    failure::Result,
+    input,
+    keys::Keyring,
+    sops::{SopsFile, formats::Format},
+};
+
+use super::{Status, console::Console};
+
+/// What to decrypt, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// The encrypted file; `/dev/stdin` for standard input.
+    pub file: PathBuf,
+    /// Identity files; none: the sources that sops reads.
+    pub identities: Vec<PathBuf>,
+    /// How the file is written; by default its suffix tells.
+    pub input: Option<Format>,
+    /// How the plaintext is written; by default as the file.
+    pub output: Option<Format>,
+    /// One value instead of the whole, as `["a"]["b"][0]`.
+    pub extract: Option<String>,
+    /// Largest file in bytes.
+    pub max_size: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            file: PathBuf::new(),
+            identities: Vec::new(),
+            input: None,
+            output: None,
+            extract: None,
+            max_size: input::MAX_SIZE,
+        }
+    }
+}
+
+/// Prints the plaintext; nothing is printed unless everything is right.
+pub fn run(options: &Options, console: &Console) -> Result<Status> {
+    let format = options.input.unwrap_or_else(|| Format::of_path(&options.file));
+    let keyring = match options.identities.as_slice() {
+        [] => Keyring::from_environment(),
+        files => Keyring::from_files(files),
+    };
+    let about = |failure: crate::failure::Failure| failure.fact("file", options.file.display());
+    let bytes = input::read(Path::new(&options.file), options.max_size)?;
+    let file = SopsFile::parse(format, bytes).map_err(about)?;
+    let data_key = keyring.open(file.metadata()).map_err(about)?;
+    let document = file.decrypt(&data_key).map_err(about)?;
+    let output = options.output.unwrap_or(format);
+    let plaintext = match &options.extract {
+        None => document.emit(output)?,
+        Some(path) => document.extract(path, output)?,
+    };
+    console.print(&plaintext)?;
+    Ok(Status::Done)
+}

@@ -1,0 +1,404 @@
+//! `forestage initrd`: puts secrets into an initrd, shows them, compares them with a manifest, takes them out.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    failure::{Failure, Kind, Result},
+    initrd::{
+        append::{self, Change, Done},
+        find,
+        segment::{self, Entry, Found, Spec, State},
+    },
+    input,
+    json::{self, Writer},
+    keys::Keyring,
+    manifest::{InitrdContent, Manifest, Phase, Placement},
+    open::{self, Opened},
+    owners::Owners,
+    plaintext::Plaintext,
+    root::Root,
+    tree::{File, Mode, Owner},
+};
+
+use super::{
+    Status,
+    console::Console,
+    install,
+    report::{self, Outcome, Report},
+};
+
+/// What to do with an initrd.
+#[derive(Debug)]
+pub enum Action {
+    /// Make the manifest's segment the only one of ours in the file.
+    Append {
+        /// What to append.
+        manifest: PathBuf,
+        /// The pristine initrd; else the manifest's `base`.
+        base: Option<PathBuf>,
+        /// What the manifest's absolute paths are relative to.
+        root: Option<PathBuf>,
+        /// The initrd; made when it does not exist.
+        file: PathBuf,
+    },
+    /// Show the segments of the file.
+    List {
+        /// The initrd.
+        file: PathBuf,
+        /// One JSON object on standard output.
+        json: bool,
+    },
+    /// Compare the segment of the file with a manifest.
+    Verify {
+        /// What should be there.
+        manifest: PathBuf,
+        /// What the manifest's absolute paths are relative to.
+        root: Option<PathBuf>,
+        /// The initrd.
+        file: PathBuf,
+        /// One JSON object on standard output.
+        json: bool,
+    },
+    /// Take our segments out of the file.
+    Remove {
+        /// The initrd.
+        file: PathBuf,
+    },
+}
+
+/// Does it.
+pub fn run(action: &Action, console: &Console) -> Result<Status> {
+    match action {
+        Action::Append { manifest, base, root, file } => append(manifest, base.as_deref(), root.as_deref(), file, console),
+        Action::List { file, json } => list(file, *json, console),
+        Action::Verify { manifest, root, file, json } => verify(manifest, root.as_deref(), file, *json, console),
+        Action::Remove { file } => told(&append::remove(file, None)?, file, console),
+    }
+}
+
+fn append(
+    manifest_path: &Path,
+    base: Option<&Path>,
+    root: Option<&Path>,
+    file: &Path,
+    console: &Console,
+) -> Result<Status> {
+    let root = root.map_or(Ok(Root::system()), Root::at)?;
+    let inputs = Inputs::new(&root);
+    let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
+    let base = base.map(Path::to_owned).or_else(|| Some(root.join(manifest.initrd.base.as_ref()?)));
+    let keyring = Keyring::from_manifest(&manifest.identities, &root);
+    let contents = open::contents(&manifest, &|path| inputs.read(path), &keyring);
+    let (entries, failures) = entries(&manifest, contents.secrets, contents.templates, &root);
+    if failures.is_empty() {
+        if entries.is_empty() {
+            return Err(Failure::new("the manifest has nothing for the initrd")
+                .fact("manifest", manifest_path.display())
+                .fix("give its secrets a `path`, or list them in `files`"));
+        }
+        warn_of_parents(&manifest, &entries, console);
+        let spec =
+            Spec { manifest: inputs.digest(), directories: manifest.initrd.directories.clone(), files: entries };
+        return told(&append::append(file, base.as_deref(), &segment::build(&spec)?)?, file, console);
+    }
+    if !is_current(manifest.initrd.appender.as_deref(), &root) {
+        if let Some(done) = append::reuse(file, base.as_deref(), &inputs.digest())? {
+            failures.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(|f| console.warning(f));
+            return told(&done, file, console);
+        }
+        console.note("an older generation cannot be opened any more, and no segment of it was found: delete it with nix-env -p /nix/var/nix/profiles/system --delete-generations N");
+    }
+    let mut report = Report::new(Phase::Initrd);
+    report.secrets = failures;
+    report.tell(console, false, false)
+}
+
+/// What was read, by path, as digests: of the manifest and of ciphertexts, never of plaintexts.
+struct Inputs<'a> {
+    root: &'a Root,
+    digests: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
+}
+
+impl<'a> Inputs<'a> {
+    fn new(root: &'a Root) -> Self {
+        Self { root, digests: Mutex::default() }
+    }
+
+    fn manifest(&self, path: &Path) -> Result<Plaintext> {
+        let bytes = input::read(path, input::MAX_SIZE)?;
+        // Wherever it lies, it is the same manifest.
+        self.note(PathBuf::new(), &bytes);
+        Ok(bytes)
+    }
+
+    fn read(&self, path: &Path) -> Result<Plaintext> {
+        let bytes = input::read_file(self.root, path, input::MAX_SIZE)?;
+        self.note(path.to_owned(), &bytes);
+        Ok(bytes)
+    }
+
+    fn note(&self, path: PathBuf, bytes: &[u8]) {
+        let digest = Sha256::digest(bytes).into();
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(path, digest);
+    }
+
+    /// One digest of all that was read.
+    fn digest(&self) -> [u8; 32] {
+        let mut all = Sha256::new();
+        for (path, digest) in &*self.digests.lock().unwrap_or_else(PoisonError::into_inner) {
+            all.update(Sha256::digest(path.as_os_str().as_encoded_bytes()));
+            all.update(digest);
+        }
+        all.finalize().into()
+    }
+}
+
+/// What the manifest wants in the initrd, and what of it failed.
+fn entries(
+    manifest: &Manifest,
+    secrets: Vec<Opened>,
+    templates: Vec<Opened>,
+    root: &Root,
+) -> (Vec<Entry>, Vec<Outcome>) {
+    let owners = match (&manifest.initrd.passwd_file, &manifest.initrd.group_file) {
+        (None, None) => Owners::of(root),
+        (passwd, group) => Owners::in_files(
+            root,
+            passwd.clone().unwrap_or_else(|| "/etc/passwd".into()),
+            group.clone().unwrap_or_else(|| "/etc/group".into()),
+        ),
+    };
+    let placed = Placed {
+        secrets: manifest.secrets.iter().map(|secret| &secret.placement).zip(secrets).collect(),
+        templates: manifest.templates.iter().map(|template| &template.placement).zip(templates).collect(),
+    };
+    let (mut entries, mut failures) = (Vec::new(), Vec::new());
+    let mut take = |name: &str, entry: Result<Entry>| match entry {
+        Ok(entry) => entries.push(entry),
+        Err(failure) => {
+            failures.push(Outcome { name: name.to_owned(), state: report::State::Failed, failure: Some(failure) });
+        }
+    };
+    if manifest.initrd.files.is_empty() {
+        // A manifest of sops-nix: each secret goes where its path says.
+        for (placement, content) in placed.secrets.iter().chain(&placed.templates) {
+            let target = placement.path.clone().unwrap_or_else(|| manifest.symlink_path.join(placement.name.as_path()));
+            let entry = content.clone().and_then(|content| {
+                let (mode, owner) = (placement.mode.clone()?, install::owner(placement, &owners)?);
+                Ok(Entry { file: File { path: target, content, mode, owner }, plain_source: false, credential: None })
+            });
+            take(placement.name.as_str(), entry);
+        }
+    }
+    for wanted in &manifest.initrd.files {
+        let (path, owner) = (wanted.target.clone(), Owner { uid: wanted.uid, gid: wanted.gid });
+        let plain_source = matches!(wanted.content, InitrdContent::Source(_));
+        let entry = placed.content(&wanted.content, root).and_then(|(content, own_mode)| {
+            let mode = wanted.mode.map_or(own_mode, Ok)?;
+            Ok(Entry { file: File { path, content, mode, owner }, plain_source, credential: wanted.credential.clone() })
+        });
+        take(&wanted.target.display().to_string(), entry);
+    }
+    (entries, failures)
+}
+
+/// The manifest's secrets and templates with what they hold.
+struct Placed<'m> {
+    secrets: Vec<(&'m Placement, Opened)>,
+    templates: Vec<(&'m Placement, Opened)>,
+}
+
+impl Placed<'_> {
+    /// The bytes of an initrd file, and the mode that it has if nothing else is said.
+    fn content(&self, content: &InitrdContent, root: &Root) -> Result<(Arc<Plaintext>, Result<Mode>)> {
+        let (kind, list, name) = match content {
+            InitrdContent::Source(path) => return source(path, root),
+            InitrdContent::Secret(name) => ("secret", &self.secrets, name),
+            InitrdContent::Template(name) => ("template", &self.templates, name),
+        };
+        let found = list.iter().find(|(placement, _)| placement.name.as_path() == name.as_path());
+        let (placement, opened) =
+            found.ok_or_else(|| Failure::new(format!("the manifest has no {kind} {:?}", name.as_str())))?;
+        Ok((opened.clone()?, placement.mode.clone()))
+    }
+}
+
+/// A plain file of `boot.initrd.secrets`, with the mode that `cp -a` would give it.
+fn source(path: &Path, root: &Root) -> Result<(Arc<Plaintext>, Result<Mode>)> {
+    let content = input::read_file(root, path, input::MAX_SIZE)?;
+    let metadata = root.open(path).and_then(|file| file.metadata());
+    let bits = metadata.map_err(|error| Failure::io("examine", path, error))?.permissions().mode();
+    let mode = Mode::new(u16::try_from(bits & 0o777).unwrap_or(0o400));
+    Ok((Arc::new(content), Ok(mode)))
+}
+
+/// A file whose directory is missing in the initrd is lost silently, and only the manifest can know.
+fn warn_of_parents(manifest: &Manifest, entries: &[Entry], console: &Console) {
+    if manifest.phase == Phase::Initrd {
+        return;
+    }
+    let elsewhere = entries.iter().map(|entry| &entry.file.path).filter(|path| !path.starts_with("/run"));
+    for parent in elsewhere.filter_map(|path| path.parent()).filter(|parent| *parent != Path::new("/")) {
+        console.warning(
+            &Failure::new(format!("the kernel drops a file whose directory {} is not in the initrd", parent.display()))
+                .fix("use a manifest of the initrd phase, which lists `directories`"),
+        );
+    }
+}
+
+/// Whether the generation that is being installed is the one that this manifest belongs to.
+fn is_current(appender: Option<&Path>, root: &Root) -> bool {
+    let Some(appender) = appender.and_then(Path::to_str) else { return true };
+    let toplevel = env::var_os("TOPLEVEL").map(PathBuf::from);
+    let profiles = [toplevel, Some("/nix/var/nix/profiles/system".into())];
+    let bootspec = profiles.iter().flatten().find_map(|profile| {
+        let text = input::read_file(root, &profile.join("boot.json"), input::MAX_SIZE).ok()?;
+        json::parse(&text).ok()
+    });
+    bootspec.is_none_or(|bootspec| mentions(&bootspec, appender))
+}
+
+fn mentions(value: &json::Value, text: &str) -> bool {
+    match value {
+        json::Value::String(string) => **string == *text.as_bytes(),
+        json::Value::Array(items) => items.iter().any(|item| mentions(item, text)),
+        json::Value::Object(members) => members.iter().any(|(_, value)| mentions(value, text)),
+        _ => false,
+    }
+}
+
+fn told(done: &Done, file: &Path, console: &Console) -> Result<Status> {
+    for warning in &done.warnings {
+        console.warning(&Failure::new(warning.as_str()));
+    }
+    let what = match done.change {
+        Change::Unchanged => "unchanged",
+        Change::Appended => "secrets appended",
+        Change::Replaced => "secrets replaced",
+        Change::Removed => "secrets removed",
+    };
+    console.note(&format!("{}: {what}", file.display()));
+    Ok(Status::Done)
+}
+
+fn survey(file: &Path) -> Result<Vec<Found>> {
+    let opened = find::open(file)?.ok_or_else(|| Failure::io("open", file, "no such file"))?;
+    Ok(find::survey(&opened, file, None)?.found)
+}
+
+fn list(file: &Path, json: bool, console: &Console) -> Result<Status> {
+    let found = survey(file)?;
+    if json {
+        let mut json = Writer::compact();
+        json.begin_object();
+        json.key(b"version");
+        json.literal("1");
+        json.key(b"segments");
+        json.begin_array();
+        found.iter().for_each(|found| segment_to_json(found, &mut json));
+        json.end_array();
+        json.end_object();
+        let mut text = json.finish();
+        text.bytes_mut().push(b'\n');
+        console.print(&text)?;
+        return Ok(Status::Done);
+    }
+    let mut text = String::new();
+    for found in &found {
+        let length = found.end.map_or("?".to_owned(), |end| end.saturating_sub(found.start).to_string());
+        text.push_str(&format!("segment at {}, {length} bytes: {}\n", found.start, state(&found.state)));
+        for file in found.index.iter().flat_map(|index| &index.files) {
+            let Owner { uid, gid } = file.owner;
+            text.push_str(&format!("{} {uid}:{gid} {:>8} {}\n", file.mode, file.size, file.target()));
+        }
+    }
+    console.print(text.as_bytes())?;
+    if found.is_empty() {
+        console.note(&format!("{}: no secrets", file.display()));
+    }
+    Ok(Status::Done)
+}
+
+fn state(state: &State) -> String {
+    match state {
+        State::Whole => "whole".to_owned(),
+        State::Cut => "cut: the kernel ignores it or lands wrong bytes".to_owned(),
+        State::Damaged(paths) => format!("damaged: {}", report::few(paths)),
+        State::Later(version) => format!("of format version {version}, which this forestage does not know"),
+    }
+}
+
+fn segment_to_json(found: &Found, json: &mut Writer) {
+    json.begin_object();
+    json.key(b"start");
+    json.literal(&found.start.to_string());
+    json.key(b"state");
+    json.string(match found.state {
+        State::Whole => b"whole",
+        State::Cut => b"cut",
+        State::Damaged(_) => b"damaged",
+        State::Later(_) => b"unknown version",
+    });
+    json.key(b"files");
+    json.begin_array();
+    for file in found.index.iter().flat_map(|index| &index.files) {
+        json.begin_object();
+        json.key(b"target");
+        json.string(file.target().as_bytes());
+        json.key(b"mode");
+        json.string(file.mode.to_string().as_bytes());
+        for (name, number) in [("uid", file.owner.uid), ("gid", file.owner.gid), ("size", file.size)] {
+            json.key(name.as_bytes());
+            json.literal(&number.to_string());
+        }
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+}
+
+/// Fresh, or stale and missing (5), or damaged (1). Needs no private key.
+fn verify(manifest_path: &Path, root: Option<&Path>, file: &Path, json: bool, console: &Console) -> Result<Status> {
+    let root = root.map_or(Ok(Root::system()), Root::at)?;
+    let inputs = Inputs::new(&root);
+    let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
+    let texts = manifest.templates.iter().filter_map(|template| match &template.text {
+        crate::manifest::TemplateText::File(path) => Some(path),
+        crate::manifest::TemplateText::Inline(_) => None,
+    });
+    for path in manifest.secrets.iter().map(|secret| &secret.sops_file).chain(texts) {
+        inputs.read(path)?;
+    }
+    let found = survey(file)?;
+    let is_fresh = |found: &Found| found.index.as_ref().is_some_and(|index| index.manifest == inputs.digest());
+    let verdict = match found.as_slice() {
+        [] => "missing",
+        [only] if only.state != State::Whole => "damaged",
+        [only] if is_fresh(only) => "fresh",
+        [_] => "stale",
+        _ => "several segments",
+    };
+    if json {
+        console.print(format!("{{\"version\":1,\"state\":\"{verdict}\"}}\n").as_bytes())?;
+    }
+    let fix = format!("forestage initrd append --manifest {} {}", manifest_path.display(), file.display());
+    let failure = |text: &str| Failure::new(format!("{}: {text}", file.display())).fix(fix);
+    match verdict {
+        "fresh" => {
+            console.note(&format!("{}: fresh", file.display()));
+            Ok(Status::Done)
+        }
+        "missing" => Err(failure("it carries no secrets").kind(Kind::Stale)),
+        "stale" => Err(failure("its secrets are older than the manifest").kind(Kind::Stale)),
+        "damaged" => Err(failure("its secrets are damaged")),
+        _ => Err(failure("it carries several segments")),
+    }
+}

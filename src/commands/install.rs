@@ -1,0 +1,203 @@
+//! `forestage install`: opens the secrets of a manifest and lands them as a generation.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    failure::{Failure, Kind, Result},
+    generation::{Entry, Place, Ram, Realm, Settings, Stage, Swappable},
+    input,
+    keys::Keyring,
+    manifest::{Manifest, Phase, Placement, Principal, runtime_dir},
+    open::{self, Contents, Opened},
+    owners::Owners,
+    root::Root,
+    tree::{File, Owner},
+    units::{Requests, Via},
+};
+
+use super::{
+    Status,
+    console::Console,
+    report::{Outcome, Report, State},
+};
+
+/// What to install, and how.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub struct Options {
+    /// The manifest's path.
+    pub manifest: PathBuf,
+    /// Overrides the manifest's phase.
+    pub phase: Option<Phase>,
+    /// What every absolute path is relative to.
+    pub root: Option<PathBuf>,
+    /// All or nothing.
+    pub strict: bool,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Everything belongs to root.
+    pub ignore_passwd: bool,
+    /// A file system that is not in RAM will do.
+    pub allow_disk: bool,
+    /// One JSON object on standard output.
+    pub json: bool,
+    /// Called as sops-install-secrets: where swap cannot be excluded it warns instead of refusing.
+    pub as_sops_install_secrets: bool,
+}
+
+/// Lands the manifest's secrets.
+pub fn run(options: &Options, console: &Console) -> Result<Status> {
+    let manifest = read_manifest(options)?;
+    let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
+    let dry = options.dry_run || env::var_os("NIXOS_ACTION").is_some_and(|action| action == "dry-activate");
+    let owners = match options.ignore_passwd || manifest.phase.ignores_passwd() {
+        true => Owners::ignored(),
+        false => Owners::of(&root),
+    };
+    let stage = Stage::enter(settings(&manifest, options, &root, &owners, dry)?)?;
+    let keyring = Keyring::from_manifest(&manifest.identities, &root);
+    if manifest.logging.key_import {
+        keyring.imported().iter().for_each(|line| console.note(line));
+    }
+
+    let contents = open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
+    let candidates = candidates(&manifest, contents, &owners, &stage);
+    let mut report = Report::new(manifest.phase);
+    let (ready, failed): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|it| it.file.is_some());
+    let opened = ready.iter().filter(|it| it.failure.is_none()).count();
+    let failures = failed.len() + ready.len() - opened;
+    if failures > 0 && (opened == 0 || options.strict || manifest.strict) {
+        report.secrets = ready.into_iter().chain(failed).filter_map(Candidate::failed).collect();
+    } else {
+        let entries: Vec<_> = ready.iter().filter_map(Candidate::entry).collect();
+        let landed = stage.land(&entries)?;
+        if manifest.logging.secret_changes && !options.json && !manifest.user_mode {
+            let lines: String = landed.change_lines(&entries, dry).iter().map(|line| format!("{line}\n")).collect();
+            // The secrets have landed: a reader that went away changes nothing about that.
+            drop(console.print(lines.as_bytes()));
+        }
+        drop(entries);
+        report.landed(landed, ready.into_iter().map(|it| (it.name, it.failure)));
+        report.secrets.extend(failed.into_iter().filter_map(Candidate::failed));
+    }
+    report.tell(console, dry, options.json)
+}
+
+fn read_manifest(options: &Options) -> Result<Manifest> {
+    let mut manifest = Manifest::read(&options.manifest)?;
+    if let Some(phase) = options.phase {
+        manifest.phase = phase;
+        manifest.user_mode = phase == Phase::User;
+    }
+    if manifest.phase == Phase::Initrd {
+        return Err(Failure::new("this manifest is for the initrd")
+            .fact("manifest", options.manifest.display())
+            .fix("forestage initrd append --manifest MANIFEST INITRD"));
+    }
+    let runtime_dir = runtime_dir::from_environment(env::var_os("XDG_RUNTIME_DIR").as_deref());
+    manifest.with_runtime_dir(runtime_dir.as_deref())
+}
+
+fn settings(manifest: &Manifest, options: &Options, root: &Root, owners: &Owners, dry: bool) -> Result<Settings> {
+    let ram = match (manifest.use_tmpfs, manifest.allow_swap, options.as_sops_install_secrets) {
+        (false, ..) => Ram::Ramfs,
+        (true, true, _) => Ram::Tmpfs(Swappable::Allow),
+        (true, false, true) => Ram::Tmpfs(Swappable::Warn),
+        (true, false, false) => Ram::Tmpfs(Swappable::Refuse),
+    };
+    let realm = match manifest.user_mode {
+        true => Realm::User,
+        false => Realm::System { ram, keys_gid: owners.keys_gid()? },
+    };
+    let via_systemctl = env::var_os("SOPS_RESTART_UNITS_VIA_SYSTEMCTL").is_some_and(|value| value == "1");
+    Ok(Settings {
+        place: Place::new(root.clone(), &manifest.mount_point, &manifest.symlink_path)?,
+        realm,
+        via: if via_systemctl && root.is_system() { Via::Systemctl } else { Via::Lists(root.clone()) },
+        keep: manifest.keep_generations,
+        reuse_unchanged: manifest.reuse_unchanged,
+        allow_disk: options.allow_disk,
+        dry,
+    })
+}
+
+/// A secret or template on its way to its place.
+struct Candidate<'a> {
+    /// As reports call it.
+    name: String,
+    /// What lands, if anything does.
+    file: Option<File>,
+    /// Where else it is to be found.
+    path: Option<&'a Path>,
+    units: &'a Requests,
+    /// Why it failed. With a file: its current bytes are kept.
+    failure: Option<Failure>,
+}
+
+/// Every secret and template of the manifest, as a file to land or as a failure.
+fn candidates<'a>(
+    manifest: &'a Manifest,
+    contents: Contents,
+    owners: &Owners,
+    stage: &Stage,
+) -> Vec<Candidate<'a>> {
+    let secrets = manifest.secrets.iter().map(|secret| ("secrets", secret.place(), &secret.placement));
+    let templates = manifest.templates.iter().map(|template| ("templates", template.place(), &template.placement));
+    let contents = contents.secrets.into_iter().chain(contents.templates);
+    let placements = secrets.chain(templates).zip(contents);
+    placements.map(|((kind, place, placement), content)| candidate(kind, place, placement, content, owners, stage)).collect()
+}
+
+fn candidate<'a>(
+    kind: &str,
+    place: PathBuf,
+    placement: &'a Placement,
+    content: Opened,
+    owners: &Owners,
+    stage: &Stage,
+) -> Candidate<'a> {
+    let name = place.display().to_string();
+    let attributes = placement.mode.clone().and_then(|mode| Ok((mode, owner(placement, owners)?)));
+    let kept = || stage.current().and_then(|current| current.read(&place).ok().flatten()).map(Arc::new);
+    let (file, failure) = match (attributes, content) {
+        (Ok((mode, owner)), Ok(content)) => (Some(File { path: place.clone(), content, mode, owner }), None),
+        (Ok((mode, owner)), Err(failure)) => {
+            (kept().map(|content| File { path: place.clone(), content, mode, owner }), Some(failure))
+        }
+        (Err(failure), _) => (None, Some(failure)),
+    };
+    let failure = failure.map(|f| f.fact("option", format!("sops.{kind}.{:?}", placement.name.as_str())));
+    Candidate { name, file, path: placement.path.as_deref(), units: &placement.units, failure }
+}
+
+/// The ids that the manifest's names and numbers mean.
+pub(super) fn owner(placement: &Placement, owners: &Owners) -> Result<Owner> {
+    if owners.are_ignored() {
+        return Ok(Owner::ROOT);
+    }
+    let uid = match &placement.owner {
+        Principal::Id(uid) => *uid,
+        Principal::Name(name) => owners.uid(name)?,
+    };
+    let gid = match &placement.group {
+        Principal::Id(gid) => *gid,
+        Principal::Name(name) => owners.gid(name)?,
+    };
+    Ok(Owner { uid, gid })
+}
+
+impl Candidate<'_> {
+    fn entry(&self) -> Option<Entry<'_>> {
+        let file = self.file.as_ref()?;
+        Some(Entry { file, path: self.path, units: self.units, kept: self.failure.is_some() })
+    }
+
+    fn failed(self) -> Option<Outcome> {
+        let failure = self.failure?;
+        Some(Outcome { name: self.name, state: State::Failed, failure: Some(failure) })
+    }
+}

@@ -13,6 +13,23 @@ impl Plaintext {
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.0
     }
+
+    /// Room for `size` bytes, so that pushing up to there moves nothing.
+    #[must_use]
+    pub fn with_capacity(size: usize) -> Self {
+        Vec::with_capacity(size).into()
+    }
+
+    /// Appends `bytes`. When the room is used up, the old copy is wiped after the move.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let needed = self.0.len().saturating_add(bytes.len());
+        if needed > self.0.capacity() {
+            let mut grown = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)).max(64));
+            grown.extend_from_slice(&self.0);
+            self.0 = Zeroizing::new(grown);
+        }
+        self.0.extend_from_slice(bytes);
+    }
 }
 
 impl From<Vec<u8>> for Plaintext {

@@ -1,10 +1,146 @@
 //! The sops file format, bytes in and out, without I/O.
 //!
-//! `parse` reads an encrypted file of any of the five formats, `SopsFile::decrypt` opens it with its data key and
-//! checks its MAC, `Document::emit` writes the plaintext as sops 3.12.2 would. What each step has to do was
-//! observed with the real sops.
+//! [`SopsFile::parse`] reads an encrypted file of any of the five formats, [`SopsFile::decrypt`] opens it with its
+//! data key and checks its MAC, and the formats write the plaintext as sops 3.12.2 would. What each step has to do
+//! was observed with the real sops.
 
+pub mod cipher;
+pub mod decrypt;
+pub mod extract;
 pub mod formats;
+pub mod go_regex;
+pub mod mac;
+pub mod lookup;
+pub mod metadata;
 pub mod number;
+pub mod rules;
+pub mod scalar;
+pub mod shamir;
 pub mod time;
 pub mod value;
+
+use zeroize::Zeroizing;
+
+use crate::{
+    failure::{Failure, Result},
+    plaintext::Plaintext,
+};
+
+use self::{
+    cipher::Cipher,
+    extract::Extracted,
+    formats::{Format, Parsed, json::WholeNumbers},
+    metadata::Metadata,
+    value::{Branch, Value},
+};
+
+/// How deep documents may be nested.
+pub const MAX_DEPTH: usize = 1000;
+
+/// An encrypted file.
+#[derive(Debug)]
+pub struct SopsFile {
+    /// How it is written.
+    pub format: Format,
+    /// Its documents, without the metadata. Only YAML has more than one.
+    pub documents: Vec<Branch>,
+    /// What it says about itself.
+    pub metadata: Metadata,
+    /// The text of a JSON file, whose numbers can be read in two ways.
+    text: Option<Plaintext>,
+}
+
+/// A decrypted file whose MAC was right.
+#[derive(Debug)]
+pub struct Document {
+    /// How it was written.
+    pub format: Format,
+    /// Its documents in the clear.
+    pub branches: Vec<Branch>,
+    /// How many comments stood in the clear where an encrypted one belongs. Worth a warning.
+    pub plain_comments: usize,
+}
+
+/// The symmetric key of a file, of 16, 24 or 32 bytes. Wiped when dropped.
+pub struct DataKey(Zeroizing<Vec<u8>>);
+
+impl DataKey {
+    /// Takes what a key entry held.
+    #[must_use]
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl SopsFile {
+    /// Reads an encrypted file of that format; nothing is decrypted yet.
+    pub fn parse(format: Format, mut bytes: Plaintext) -> Result<Self> {
+        let mut text = None;
+        let Parsed { documents, metadata } = match format {
+            Format::Yaml => formats::yaml::parse(&bytes)?,
+            Format::Json => {
+                let parsed = formats::json::parse(&bytes, WholeNumbers::AsFloats)?;
+                text = Some(bytes);
+                parsed
+            }
+            Format::Dotenv => formats::dotenv::parse(&bytes)?,
+            Format::Ini => formats::ini::parse(&bytes)?,
+            Format::Binary => formats::binary::parse(std::mem::take(bytes.bytes_mut()))?,
+        };
+        let metadata = Metadata::new(format, &metadata)?;
+        Ok(Self { format, documents, metadata, text })
+    }
+
+    /// Decrypts the values and checks the MAC.
+    ///
+    /// The MAC takes in plain numbers as they were typed, and versions of sops type the whole numbers of JSON
+    /// differently: where one reading does not match, the other may.
+    pub fn decrypt(mut self, key: &DataKey) -> Result<Document> {
+        let cipher = Cipher::new(&key.0).map_err(|fault| Failure::new(format!("cannot decrypt: {fault}")))?;
+        let (mac, mut plain_comments) = decrypt::decrypt(&mut self.documents, &self.metadata, &cipher)?;
+        if let Err(failure) = mac.verify(&cipher, &self.metadata) {
+            let text = self.text.as_ref().ok_or_else(|| failure.clone())?;
+            let mut documents = formats::json::parse(text, WholeNumbers::AsIntegers)?.documents;
+            let (mac, plain) = decrypt::decrypt(&mut documents, &self.metadata, &cipher)?;
+            mac.verify(&cipher, &self.metadata).map_err(|_| failure)?;
+            (self.documents, plain_comments) = (documents, plain);
+        }
+        Ok(Document { format: self.format, branches: self.documents, plain_comments })
+    }
+}
+
+impl Document {
+    /// The whole document as a file of that format. Takes it, so that large contents need not be copied.
+    pub fn emit(self, format: Format) -> Result<Plaintext> {
+        match format {
+            Format::Yaml => formats::yaml::emit(&self.branches),
+            Format::Json => formats::json::emit(&self.branches),
+            Format::Dotenv => formats::dotenv::emit(&self.branches),
+            Format::Ini => formats::ini::emit(&self.branches),
+            Format::Binary => formats::binary::emit(self.branches),
+        }
+    }
+
+    /// One value of it as a file of that format has it.
+    pub fn emit_value(&self, value: &Value, format: Format) -> Result<Plaintext> {
+        match format {
+            Format::Yaml => formats::yaml::emit_value(value),
+            Format::Json => formats::json::emit_value(value),
+            Format::Dotenv => formats::dotenv::emit_value(value),
+            Format::Ini => formats::ini::emit_value(value, self.format),
+            Format::Binary => formats::binary::emit_value(value),
+        }
+    }
+
+    /// What `--extract` prints of it: strings as they are, anything else in that format.
+    pub fn emit_extract(self, path: &str, format: Format) -> Result<Plaintext> {
+        let own = self.format;
+        match self.extract(path)? {
+            Extracted::Text(text) => Ok(text),
+            Extracted::Document(document) => document.emit(format),
+            Extracted::Value(value) => {
+                Self { format: own, branches: Vec::new(), plain_comments: 0 }.emit_value(&value, format)
+            }
+        }
+    }
+}

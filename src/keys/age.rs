@@ -1,0 +1,86 @@
+//! age's own identities: X25519.
+//!
+//! Facts: sops-format.md 6.1, and the age specification.
+
+use std::sync::OnceLock;
+
+use bech32::{Bech32, Hrp, primitives::decode::CheckedHrpstring};
+use curve25519_dalek::MontgomeryPoint;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::age_file::{Damage, FileKey, Stanza, Unwrap, bytes32, derive, open_file_key};
+
+/// The kind of its stanzas.
+pub(super) const STANZA: &[u8] = b"X25519";
+
+/// An X25519 identity. Wiped when dropped.
+pub struct X25519 {
+    secret: Zeroizing<[u8; 32]>,
+    public: OnceLock<[u8; 32]>,
+}
+
+impl X25519 {
+    /// The identity of a scalar, which need not be clamped.
+    #[must_use]
+    pub fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+        Self { secret, public: OnceLock::new() }
+    }
+
+    /// Reads `AGE-SECRET-KEY-1…`; `None` if it is malformed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let checked = CheckedHrpstring::new::<Bech32>(text).ok()?;
+        // 32 bytes fill 51 characters and a bit of the 52nd; the rest of it is zero.
+        let data = checked.data_part_ascii_no_checksum();
+        if checked.hrp().as_str() != "AGE-SECRET-KEY-"
+            || data.len() != 52
+            || !matches!(data.last(), Some(b'Q' | b'S'))
+        {
+            return None;
+        }
+        let mut secret = Zeroizing::new([0; 32]);
+        secret.iter_mut().zip(checked.byte_iter()).for_each(|(to, byte)| *to = byte);
+        Some(Self::new(secret))
+    }
+
+    /// The public key; computed once, when first asked for.
+    #[must_use]
+    pub fn public(&self) -> &[u8; 32] {
+        self.public.get_or_init(|| MontgomeryPoint::mul_base_clamped(*self.secret).to_bytes())
+    }
+
+    /// `age1…`
+    #[must_use]
+    pub fn recipient(&self) -> String {
+        let text = Hrp::parse("age").map(|hrp| bech32::encode::<Bech32>(hrp, self.public()));
+        // Neither the prefix nor 32 bytes can be refused.
+        text.ok().and_then(std::result::Result::ok).unwrap_or_default()
+    }
+
+    /// Is it the same identity?
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(&self.secret[..], &other.secret[..]).into()
+    }
+}
+
+/// X25519, which refuses points that give nothing secret.
+pub(super) fn agree(secret: &[u8; 32], point: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut shared = MontgomeryPoint(point).mul_clamped(*secret);
+    let bytes = Zeroizing::new(shared.to_bytes());
+    shared.zeroize();
+    (bytes.iter().fold(0, |all, byte| all | byte) != 0).then_some(bytes)
+}
+
+impl Unwrap for X25519 {
+    fn unwrap(&self, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Damage> {
+        if stanza.kind != STANZA {
+            return Ok(None);
+        }
+        let [share] = stanza.args.as_slice() else { return Err("its X25519 stanza has a wrong form") };
+        let share = bytes32(share).ok_or("its X25519 stanza has a wrong form")?;
+        let shared = agree(&self.secret, share).ok_or("its X25519 stanza has a point of low order")?;
+        let salt = [share, *self.public()].concat();
+        open_file_key(&derive(&shared[..], &salt, b"age-encryption.org/v1/X25519"), &stanza.body)
+    }
+}

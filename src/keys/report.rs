@@ -1,0 +1,85 @@
+//! The failure that says why no identity opens a file: for whom it is, what was tried, what could not be read.
+
+use std::collections::HashSet;
+
+use crate::{
+    failure::{Failure, Kind},
+    sops::metadata::{KeyKind, Metadata},
+};
+
+use super::{Attempt, Identity, Keyring, name_of};
+
+/// How many lines a fact may have.
+const LINES: usize = 10;
+
+/// The failure of [`Keyring::open`].
+pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Attempt) -> Failure {
+    let mut failure = Failure::new("no identity of this machine opens the file").kind(Kind::NoIdentity);
+
+    let mut seen = HashSet::new();
+    let entries = metadata.entries().filter(|entry| seen.insert((entry.kind, name_of(&entry.recipient))));
+    failure = failure.fact(
+        "encrypted to",
+        lines(entries, |entry| match entry.kind {
+            KeyKind::Age => shown(&entry.recipient),
+            kind => format!("{} {} (not supported by this build)", kind.name(), shown(&entry.recipient)),
+        }),
+    );
+    if metadata.groups.len() > 1 {
+        let needed = metadata.shamir_threshold.max(2);
+        let groups = metadata.groups.len();
+        let reason = attempt.parts.map(|reason| format!(": {reason}")).unwrap_or_default();
+        failure = failure.fact(
+            "key groups",
+            format!("{groups}, of which {needed} are needed, {} opened{reason}", attempt.opened),
+        );
+    }
+    let tried = lines(keyring.identities().iter(), |identity| {
+        let recipients = identity.recipients();
+        let named = recipients.iter().any(|own| seen.contains(&(KeyKind::Age, own.as_str())));
+        let why = if named { "the file names it, but its key entry does not open" } else { "not among them" };
+        format!("{}: {}: {why}", identity.source, recipients.join(" or "))
+    });
+    failure = failure.fact("tried", if tried.is_empty() { "nothing: there is no identity" } else { &tried });
+    let unread = keyring.unread().iter().chain(&attempt.unread);
+    let facts = [
+        (
+            "damaged",
+            lines(attempt.damaged.iter(), |(recipient, damage)| format!("{}: {damage}", shown(recipient))),
+        ),
+        ("not read", lines(unread, |unread| format!("{}: {}", unread.source, unread.reason))),
+        ("not there", lines(keyring.absent().iter(), String::clone)),
+    ];
+    for (label, text) in facts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        failure = failure.fact(label, text);
+    }
+    match keyring.identities().iter().flat_map(Identity::recipients).next() {
+        Some(recipient) => {
+            failure.fix(format!("add {recipient} to .sops.yaml, then run sops updatekeys on the file"))
+        }
+        None => failure.fix(
+            "give this machine an identity: sops.age.keyFile, sops.age.sshKeyPaths or SOPS_AGE_KEY_FILE",
+        ),
+    }
+}
+
+/// Text from a file, on one line and not too long.
+fn shown(text: &str) -> String {
+    const MAX: usize = 120;
+    let mut line: String =
+        text.chars().take(MAX).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
+    if text.chars().nth(MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// The first lines, and how many more there are.
+fn lines<T>(mut all: impl Iterator<Item = T>, show: impl Fn(T) -> String) -> String {
+    let mut lines: Vec<String> = all.by_ref().take(LINES).map(show).collect();
+    match all.count() {
+        0 => {}
+        more => lines.push(format!("and {more} more")),
+    }
+    lines.join("\n")
+}

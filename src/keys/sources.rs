@@ -1,0 +1,261 @@
+//! Where identities come from: files, variables, default places.
+//!
+//! Files are read at the edge of this module; what they hold is taken apart line by line, so that one line that is
+//! not understood costs that line. Facts: sops-format.md 5.2.
+
+use std::{
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::{ErrorKind, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::fcntl::OFlag;
+use zeroize::Zeroizing;
+
+use super::{Identity, Key, Keyring, Unread, age::X25519, command::KeyCommand, ssh::Ed25519};
+
+/// The largest identity file, in bytes.
+pub(super) const MAX_FILE: usize = 1 << 20;
+
+/// How long a FIFO may take to deliver an identity.
+const FIFO_LIMIT: Duration = Duration::from_secs(1);
+
+impl Keyring {
+    /// Adds what a file holds: age identities or an SSH private key, told apart by the content.
+    pub fn add_file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        match read(path) {
+            Ok(file) if file.starts_with(b"-----BEGIN ") && !is_encrypted(&file) => {
+                self.add_ssh(&source, &file, true);
+            }
+            Ok(file) => self.add_age_text(&source, &file),
+            Err(reason) => self.skip(&source, reason),
+        }
+    }
+
+    /// Adds the identities of an age key file.
+    pub fn add_age_file(&mut self, path: &Path) {
+        self.add_age_file_as(&path.display().to_string(), path);
+    }
+
+    /// Adds an SSH private key: for ssh-ed25519 recipients, and for the recipients that ssh-to-age makes.
+    pub fn add_ssh_file(&mut self, path: &Path) {
+        self.add_ssh_file_as(&path.display().to_string(), path, true);
+    }
+
+    /// Adds what sops finds by itself: `SOPS_AGE_KEY`, `SOPS_AGE_KEY_FILE`, `SOPS_AGE_KEY_CMD`,
+    /// `SOPS_AGE_SSH_PRIVATE_KEY_FILE`, and the files in the user's home. `variable` looks a variable up.
+    pub fn add_environment(&mut self, variable: impl Fn(&str) -> Option<OsString>) {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        if let Some(text) = set("SOPS_AGE_KEY") {
+            let text = Zeroizing::new(text.into_encoded_bytes());
+            self.add_age_words("SOPS_AGE_KEY", &text);
+        }
+        if let Some(path) = variable("SOPS_AGE_KEY_FILE") {
+            let path = PathBuf::from(path);
+            self.add_age_file_as(&format!("SOPS_AGE_KEY_FILE ({})", path.display()), &path);
+        }
+        if let Some(path) = variable("SOPS_AGE_SSH_PRIVATE_KEY_FILE") {
+            let path = PathBuf::from(path);
+            let source = format!("SOPS_AGE_SSH_PRIVATE_KEY_FILE ({})", path.display());
+            self.add_ssh_file_as(&source, &path, false);
+        }
+        if let Some(line) = variable("SOPS_AGE_KEY_CMD") {
+            match line.to_str() {
+                Some(line) => self.commands.push(KeyCommand::new("SOPS_AGE_KEY_CMD", line)),
+                None => self.skip("SOPS_AGE_KEY_CMD", "it is not UTF-8"),
+            }
+        }
+        let home = set("HOME").map(PathBuf::from);
+        let config = match set("XDG_CONFIG_HOME").map(PathBuf::from) {
+            Some(path) if path.is_absolute() => Some(path),
+            Some(_) => {
+                self.skip("XDG_CONFIG_HOME", "it is a relative path");
+                None
+            }
+            None => home.as_ref().map(|home| home.join(".config")),
+        };
+        if let Some(path) = config.map(|config| config.join("sops/age/keys.txt")) {
+            self.add_if_there(&path, Self::add_age_text);
+        }
+        if let Some(path) = home.map(|home| home.join(".ssh/id_ed25519")) {
+            self.add_if_there(&path, |keyring, source, file| keyring.add_ssh(source, file, false));
+        }
+    }
+
+    fn add_age_file_as(&mut self, source: &str, path: &Path) {
+        match read(path) {
+            Ok(file) => self.add_age_text(source, &file),
+            Err(reason) => self.skip(source, reason),
+        }
+    }
+
+    fn add_ssh_file_as(&mut self, source: &str, path: &Path, converts: bool) {
+        match read(path) {
+            Ok(file) => self.add_ssh(source, &file, converts),
+            Err(reason) => self.skip(source, reason),
+        }
+    }
+
+    /// A default place: nothing there is no fault.
+    fn add_if_there(&mut self, path: &Path, add: impl FnOnce(&mut Self, &str, &[u8])) {
+        let source = path.display().to_string();
+        match open(path) {
+            Ok(file) => match read_open(&file) {
+                Ok(file) => add(self, &source, &file),
+                Err(reason) => self.skip(&source, reason),
+            },
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                self.absent.push(source);
+            }
+            Err(error) => self.skip(&source, error.to_string()),
+        }
+    }
+
+    /// Adds an SSH private key.
+    fn add_ssh(&mut self, source: &str, file: &[u8], converts: bool) {
+        match Ed25519::parse(file) {
+            Ok(key) => self.add(source, Key::Ssh { key, converts }),
+            Err(reason) => self.skip(source, reason),
+        }
+    }
+
+    /// Adds the identities of a text, one a line, with comments and empty lines between.
+    pub(super) fn add_age_text(&mut self, source: &str, text: &[u8]) {
+        if is_encrypted(text) {
+            self.skip(source, "it is protected by a passphrase, which is not supported by this build");
+        } else if text.starts_with(b"-----BEGIN ") {
+            self.skip(source, "it holds an SSH or other private key where age identities belong");
+        } else {
+            for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                if !line.is_empty() && !line.starts_with(b"#") {
+                    self.add_age(source, line, at);
+                }
+            }
+        }
+    }
+
+    /// As [`add_age_text`](Self::add_age_text), with blanks between identities too, as sops 3.13 reads the variable.
+    fn add_age_words(&mut self, source: &str, text: &[u8]) {
+        if is_encrypted(text) {
+            return self.add_age_text(source, text);
+        }
+        for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            if !line.starts_with(b"#") {
+                let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+                words.for_each(|word| self.add_age(source, word, at));
+            }
+        }
+    }
+
+    fn add_age(&mut self, source: &str, text: &[u8], line: usize) {
+        let starts = |prefix: &str| text.starts_with(prefix.as_bytes());
+        let reason = if starts("AGE-PLUGIN-") {
+            "an identity of an age plugin, which is not supported by this build"
+        } else if starts("AGE-SECRET-KEY-PQ-1") {
+            "a post-quantum identity, which is not supported by this build"
+        } else if !starts("AGE-SECRET-KEY-1") {
+            "not an age identity"
+        } else if let Some(key) = std::str::from_utf8(text).ok().and_then(X25519::parse) {
+            return self.add(source, Key::X25519(key));
+        } else {
+            "a damaged age identity: its checksum or length is wrong"
+        };
+        self.skip(source, format!("line {}: {reason}", line.saturating_add(1)));
+    }
+
+    /// Adds a key, once.
+    fn add(&mut self, source: &str, key: Key) {
+        for known in &mut self.identities {
+            let same = match (&known.key, &key) {
+                (Key::X25519(known), Key::X25519(key)) => known.same(key),
+                (Key::Ssh { key: known, converts }, Key::Ssh { key, converts: wanted }) => {
+                    converts == wanted && known.converted().same(key.converted())
+                }
+                _ => false,
+            };
+            if same {
+                if known.source != source {
+                    known.source = format!("{} and {source}", known.source);
+                }
+                return;
+            }
+        }
+        self.identities.push(Identity { source: source.to_owned(), key });
+    }
+
+    pub(super) fn skip(&mut self, source: &str, reason: impl Into<String>) {
+        self.unread.push(Unread { source: source.to_owned(), reason: reason.into() });
+    }
+}
+
+/// Is it an identity file that age encrypted?
+fn is_encrypted(file: &[u8]) -> bool {
+    file.starts_with(b"age-encryption") || file.starts_with(b"-----BEGIN AGE")
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    open(path).map_err(|error| error.to_string()).and_then(|file| read_open(&file))
+}
+
+/// Opens without waiting for the writer of a FIFO.
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)
+}
+
+/// What a regular file or a FIFO holds.
+fn read_open(file: &File) -> Result<Zeroizing<Vec<u8>>, String> {
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    let kind = metadata.file_type();
+    let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX);
+    if kind.is_fifo() {
+        return read_fifo(file);
+    }
+    if !kind.is_file() {
+        return Err(if kind.is_dir() { "it is a directory" } else { "it is no regular file" }.to_owned());
+    }
+    if metadata.len() > limit {
+        return Err(format!("it is larger than {MAX_FILE} bytes"));
+    }
+    // With room to spare, so that nothing is moved and left behind in freed memory.
+    let room = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(64);
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    let mut file = file.take(limit);
+    file.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+fn read_fifo(mut file: &File) -> Result<Zeroizing<Vec<u8>>, String> {
+    let deadline = Instant::now().checked_add(FIFO_LIMIT);
+    let mut text = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    let mut chunk = Zeroizing::new([0; 4096]);
+    loop {
+        match file.read(&mut chunk[..]) {
+            Ok(0) if !text.is_empty() => return Ok(text),
+            // No writer yet, or it has not written yet.
+            Ok(0) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.to_string()),
+            Ok(length) => {
+                text.extend_from_slice(chunk.get(..length).unwrap_or_default());
+                if text.len() > MAX_FILE {
+                    return Err(format!("it delivers more than {MAX_FILE} bytes"));
+                }
+                continue;
+            }
+        }
+        if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+            return Err(format!(
+                "it is a FIFO and was not written to its end within {} s",
+                FIFO_LIMIT.as_secs()
+            ));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,385 @@
+//! Encrypted values: `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`.
+//!
+//! The form is read as sops reads it, the bytes are decrypted in the buffer that held the text, and no byte of
+//! plaintext is looked at before the tag was compared (in constant time). GCM is composed from AES-CTR and GHASH,
+//! since the nonce may have any length from one byte (sops writes 32) and the data key 16, 24 or 32 bytes.
+//! Facts: sops-format.md 1.1 to 1.3, and the Go library's aes package.
+
+use std::fmt;
+
+use aes::{
+    Aes128Enc, Aes192Enc, Aes256Enc, Block,
+    cipher::{BlockCipher, BlockEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipherCore, consts::U16},
+};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use ctr::{CtrCore, flavors::Ctr32BE};
+use ghash::{GHash, universal_hash::UniversalHash};
+use subtle::ConstantTimeEq;
+
+use crate::plaintext::Plaintext;
+
+const BLOCK: usize = 16;
+
+/// AES-GCM under one data key: what depends on the key alone is computed once. Wiped when dropped.
+pub struct Cipher {
+    aes: Aes,
+    ghash: GHash,
+}
+
+enum Aes {
+    Of128(Box<Aes128Enc>),
+    Of192(Box<Aes192Enc>),
+    Of256(Box<Aes256Enc>),
+}
+
+/// What follows `type:` in an encrypted value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// `str`
+    Str,
+    /// `int`
+    Int,
+    /// `float`
+    Float,
+    /// `bool`
+    Bool,
+    /// `time`
+    Time,
+    /// `comment`
+    Comment,
+}
+
+/// Why a value cannot be decrypted. Never holds bytes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The data key has a length that AES does not have.
+    KeyLength(usize),
+    /// Not of the form `ENC[AES256_GCM,…]`.
+    Form,
+    /// That part is not base64.
+    Base64(&'static str),
+    /// The nonce is empty, or data and tag are shorter than a tag.
+    Length(&'static str),
+    /// The tag does not match.
+    Authentication,
+    /// The type is none that sops reads.
+    UnknownType,
+    /// The decrypted bytes are not of the type that is written beside them.
+    Conversion(Type),
+    /// A number, boolean or time stands where ciphertext belongs.
+    NotText,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyLength(bytes) => write!(f, "the data key has {bytes} bytes; AES needs 16, 24 or 32"),
+            Self::Form => f.write_str("not of the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]"),
+            Self::Base64(part) => write!(f, "its {part} is not base64"),
+            Self::Length(part) => write!(f, "its {part} is too short"),
+            Self::Authentication => f.write_str(
+                "authentication failed: it was changed or moved, or the data key is another file's",
+            ),
+            Self::UnknownType => f.write_str("its type is none that sops reads"),
+            Self::Conversion(kind) => write!(f, "its plaintext is not a {kind}"),
+            Self::NotText => f.write_str("it is no string, but encrypted text belongs here"),
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Str => "str",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Time => "time",
+            Self::Comment => "comment",
+        })
+    }
+}
+
+impl Type {
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"str" => Self::Str,
+            b"int" => Self::Int,
+            b"float" => Self::Float,
+            b"bool" => Self::Bool,
+            b"time" => Self::Time,
+            b"comment" => Self::Comment,
+            _ => return None,
+        })
+    }
+}
+
+impl Cipher {
+    /// Sets AES and GHASH up for a data key of 16, 24 or 32 bytes.
+    pub fn new(data_key: &[u8]) -> Result<Self, Fault> {
+        let wrong = |_| Fault::KeyLength(data_key.len());
+        let aes = match data_key.len() {
+            16 => Aes::Of128(Box::new(Aes128Enc::new_from_slice(data_key).map_err(wrong)?)),
+            24 => Aes::Of192(Box::new(Aes192Enc::new_from_slice(data_key).map_err(wrong)?)),
+            _ => Aes::Of256(Box::new(Aes256Enc::new_from_slice(data_key).map_err(wrong)?)),
+        };
+        let mut subkey = Block::default();
+        aes.encrypt_block(&mut subkey);
+        Ok(Self { aes, ghash: GHash::new(&subkey) })
+    }
+
+    /// Decrypts `text`, an encrypted value, and gives its type and its bytes. `text` itself is used up.
+    pub fn open(&self, text: Plaintext, aad: &[u8]) -> Result<(Type, Plaintext), Fault> {
+        let mut hash = self.ghash.clone();
+        hash.update_padded(aad);
+        self.open_hashed(text, hash, aad.len())
+    }
+
+    /// As [`open`](Self::open), with the path of the value as additional data.
+    pub fn open_at(&self, text: Plaintext, path: &Path) -> Result<(Type, Plaintext), Fault> {
+        match path.levels.last() {
+            None => self.open(text, b":"),
+            Some(level) => {
+                let mut hash = level.hash.clone();
+                hash.update_padded(path.bytes.get(level.hashed()..).unwrap_or_default());
+                self.open_hashed(text, hash, level.end)
+            }
+        }
+    }
+
+    /// `hash` has taken in the additional data, padded, whose length was `aad` bytes.
+    fn open_hashed(
+        &self,
+        mut text: Plaintext,
+        mut hash: GHash,
+        aad: usize,
+    ) -> Result<(Type, Plaintext), Fault> {
+        let form = Form::of(&text).ok_or(Fault::Form)?;
+        let buffer = text.bytes_mut();
+        let mut iv = buffer.get(form.iv.clone()).unwrap_or_default().to_vec();
+        let length = decode_base64(&mut iv, 0, 0..form.iv.len()).ok_or(Fault::Base64("iv"))?;
+        iv.truncate(length);
+        let data = decode_base64(buffer, 0, form.data).ok_or(Fault::Base64("data"))?;
+        // sops joins data and tag and takes the last 16 bytes for the tag.
+        let end = decode_base64(buffer, data, form.tag).ok_or(Fault::Base64("tag"))?;
+        buffer.truncate(end);
+        let body = end.checked_sub(BLOCK).ok_or(Fault::Length("tag"))?;
+        let (body, tag) = buffer.split_at_mut_checked(body).ok_or(Fault::Length("tag"))?;
+
+        let counter = self.first_counter(&iv)?;
+        hash.update_padded(body);
+        hash.update(&[lengths(aad, body.len())]);
+        self.aes.decrypt(counter, hash.finalize(), tag, body)?;
+        let body = body.len();
+        buffer.truncate(body);
+        Ok((form.kind.ok_or(Fault::UnknownType)?, text))
+    }
+
+    /// J0 of NIST SP 800-38D 7.1.
+    fn first_counter(&self, iv: &[u8]) -> Result<Block, Fault> {
+        if iv.is_empty() {
+            return Err(Fault::Length("iv"));
+        }
+        let mut counter = Block::default();
+        if iv.len() == 12 {
+            counter.iter_mut().zip(iv.iter().chain(&[0, 0, 0, 1])).for_each(|(to, from)| *to = *from);
+            return Ok(counter);
+        }
+        let mut hash = self.ghash.clone();
+        hash.update_padded(iv);
+        hash.update(&[lengths(0, iv.len())]);
+        Ok(hash.finalize())
+    }
+}
+
+impl Aes {
+    fn encrypt_block(&self, block: &mut Block) {
+        match self {
+            Self::Of128(aes) => aes.encrypt_block(block),
+            Self::Of192(aes) => aes.encrypt_block(block),
+            Self::Of256(aes) => aes.encrypt_block(block),
+        }
+    }
+
+    /// Compares the tag, of which `hash` is the part that the key stream does not mask, and decrypts `body`.
+    fn decrypt(&self, counter: Block, hash: Block, tag: &[u8], body: &mut [u8]) -> Result<(), Fault> {
+        match self {
+            Self::Of128(aes) => decrypt(&**aes, counter, hash, tag, body),
+            Self::Of192(aes) => decrypt(&**aes, counter, hash, tag, body),
+            Self::Of256(aes) => decrypt(&**aes, counter, hash, tag, body),
+        }
+    }
+}
+
+fn decrypt<C>(aes: &C, counter: Block, hash: Block, tag: &[u8], body: &mut [u8]) -> Result<(), Fault>
+where
+    C: BlockEncrypt + BlockCipher + BlockSizeUser<BlockSize = U16>,
+{
+    let mut stream = CtrCore::<&C, Ctr32BE>::inner_iv_init(aes, &counter);
+    let mut expected = Block::default();
+    stream.write_keystream_block(&mut expected);
+    expected.iter_mut().zip(hash).for_each(|(byte, hash)| *byte ^= hash);
+    if !bool::from(expected.as_slice().ct_eq(tag)) {
+        return Err(Fault::Authentication);
+    }
+    // GCM ends at 64 GiB.
+    stream.try_apply_keystream_partial(body.into()).map_err(|_| Fault::Length("counter"))
+}
+
+/// The last block of GHASH: both lengths in bits.
+fn lengths(aad: usize, data: usize) -> Block {
+    let bits = |bytes: usize| (bytes as u64).wrapping_mul(8).to_be_bytes();
+    let mut block = Block::default();
+    block.iter_mut().zip(bits(aad).into_iter().chain(bits(data))).for_each(|(to, from)| *to = from);
+    block
+}
+
+/// The path of a value, as additional data: each key followed by `:`; the root is `:`.
+///
+/// The whole blocks of each level are hashed once, so that a long key above many values costs its length once.
+pub struct Path<'c> {
+    cipher: &'c Cipher,
+    bytes: Vec<u8>,
+    levels: Vec<Level>,
+}
+
+struct Level {
+    /// Length of the path down to this level.
+    end: usize,
+    /// GHASH over the whole blocks of it.
+    hash: GHash,
+}
+
+impl Level {
+    fn hashed(&self) -> usize {
+        self.end - self.end % BLOCK
+    }
+}
+
+impl<'c> Path<'c> {
+    /// The root.
+    #[must_use]
+    pub fn new(cipher: &'c Cipher) -> Self {
+        Self { cipher, bytes: Vec::new(), levels: Vec::new() }
+    }
+
+    /// Goes down to `key`.
+    pub fn enter(&mut self, key: &[u8]) {
+        let (hashed, mut hash) = match self.levels.last() {
+            Some(level) => (level.hashed(), level.hash.clone()),
+            None => (0, self.cipher.ghash.clone()),
+        };
+        self.bytes.extend_from_slice(key);
+        self.bytes.push(b':');
+        let level = Level { end: self.bytes.len(), hash: self.cipher.ghash.clone() };
+        hash.update_padded(self.bytes.get(hashed..level.hashed()).unwrap_or_default());
+        self.levels.push(Level { hash, ..level });
+    }
+
+    /// Comes back from the key that was entered last.
+    pub fn leave(&mut self) {
+        self.levels.pop();
+        self.bytes.truncate(self.levels.last().map_or(0, |level| level.end));
+    }
+}
+
+/// For people: the keys joined by `:`.
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.bytes.strip_suffix(b":").unwrap_or_default()))
+    }
+}
+
+/// Where the parts of an encrypted value stand.
+struct Form {
+    data: std::ops::Range<usize>,
+    iv: std::ops::Range<usize>,
+    tag: std::ops::Range<usize>,
+    kind: Option<Type>,
+}
+
+const START: &[u8] = b"ENC[AES256_GCM,data:";
+
+impl Form {
+    /// As `^ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]` matches, greedily, on the first line.
+    fn of(text: &[u8]) -> Option<Self> {
+        if !text.starts_with(START) {
+            return None;
+        }
+        let line = match text.iter().position(|byte| *byte == b'\n') {
+            Some(end) => text.get(..end)?,
+            None => text,
+        };
+        let close = line.iter().rposition(|byte| *byte == b']')?;
+        let kind = last(line, b",type:", close)?;
+        let tag = last(line, b",tag:", kind.start.checked_sub(b",type:".len())?)?;
+        let iv = last(line, b",iv:", tag.start.checked_sub(b",tag:".len())?)?;
+        let data = START.len()..iv.start.checked_sub(b",iv:".len())?;
+        let kind = Type::named(line.get(kind)?);
+        (!data.is_empty()).then_some(Self { data, iv, tag, kind })
+    }
+}
+
+/// The text between the last `label` and `end`, which must not be empty.
+fn last(line: &[u8], label: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
+    let before = line.get(..end.checked_sub(1)?)?;
+    let start = before.windows(label.len()).rposition(|part| part == label)?.checked_add(label.len())?;
+    Some(start..end)
+}
+
+/// Is this an encrypted comment? In a list, sops writes one as an ordinary element.
+#[must_use]
+pub fn is_encrypted_comment(text: &[u8]) -> bool {
+    Form::of(text).is_some_and(|form| form.kind == Some(Type::Comment))
+}
+
+/// Go's `StdEncoding`: padding required, bits behind the last byte not looked at.
+const GO_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+/// For all but the last part of a text, where padding would be in the middle.
+const GO_BASE64_MIDDLE: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+/// Decodes `from` to `to`, which must not lie behind it, and gives the end of what it wrote. CR and LF are ignored.
+fn decode_base64(buffer: &mut [u8], to: usize, from: std::ops::Range<usize>) -> Option<usize> {
+    const TEXT: usize = 1024;
+    let mut decoded = [0_u8; TEXT / 4 * 3];
+    let (mut to, mut from) = (to, from);
+    let mut clean = false;
+    while !from.is_empty() {
+        let end = from.end.min(from.start.checked_add(TEXT)?);
+        let engine = if end == from.end { &GO_BASE64 } else { &GO_BASE64_MIDDLE };
+        let Ok(length) = engine.decode_slice(buffer.get(from.start..end)?, &mut decoded) else {
+            // Line breaks are rare: look for them only now. What is left to read is still untouched.
+            if clean {
+                return None;
+            }
+            let rest = buffer.get_mut(from.clone())?;
+            let mut kept = 0_usize;
+            for at in 0..rest.len() {
+                let byte = *rest.get(at)?;
+                if byte != b'\r' && byte != b'\n' {
+                    *rest.get_mut(kept)? = byte;
+                    kept = kept.checked_add(1)?;
+                }
+            }
+            from.end = from.start.checked_add(kept)?;
+            clean = true;
+            continue;
+        };
+        let next = to.checked_add(length)?;
+        buffer.get_mut(to..next)?.copy_from_slice(decoded.get(..length)?);
+        to = next;
+        from.start = end;
+    }
+    Some(to)
+}

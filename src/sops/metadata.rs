@@ -1,0 +1,346 @@
+//! What a sops file says about itself: for whom its data key is encrypted, when it was written, its MAC, its selector.
+//!
+//! The formats hand over one mapping. That of JSON, dotenv and INI is typed already; in YAML any scalar may stand for
+//! text, a float for a whole number, and `yes` for true, as sops 3.12.2 reads it.
+//! Facts: sops-format.md 4 and 12.
+
+use crate::failure::{Failure, Result};
+
+use super::{
+    formats::Format,
+    go_regex::Regex,
+    rules::Selector,
+    time::Time,
+    value::{Branch, Entry, Value},
+};
+
+/// The metadata of a sops file.
+pub struct Metadata {
+    /// The key groups, in file order. Each opens one part of the data key; a single one opens all of it.
+    pub groups: Vec<Vec<KeyEntry>>,
+    /// How many groups must be opened, if there are several.
+    pub shamir_threshold: usize,
+    /// The time of writing as RFC 3339 without a fraction: the additional data of the MAC.
+    pub last_modified: String,
+    /// The encrypted MAC; empty if there is none.
+    pub mac: Vec<u8>,
+    /// Whether the MAC takes in encrypted values only.
+    pub mac_only_encrypted: bool,
+    /// Which values are encrypted.
+    pub selector: Selector,
+    /// The version of sops that wrote the file; empty if it does not say.
+    pub version: String,
+}
+
+/// One entry of a key group: who can open it, and the part of the data key, encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyEntry {
+    /// The kind of recipient.
+    pub kind: KeyKind,
+    /// The recipient, for people: an age recipient, a fingerprint, an ARN, a URL.
+    pub recipient: String,
+    /// The encrypted part, as the kind writes it.
+    pub enc: Vec<u8>,
+}
+
+/// The kinds of recipients that sops knows, in the order in which it holds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// AWS KMS.
+    Kms,
+    /// GCP KMS.
+    GcpKms,
+    /// Huawei Cloud KMS.
+    HuaweiKms,
+    /// Azure Key Vault.
+    AzureKeyVault,
+    /// The transit engine of Vault or `OpenBao`.
+    Vault,
+    /// `OpenPGP`.
+    Pgp,
+    /// age.
+    Age,
+}
+
+impl KeyKind {
+    const ALL: [Self; 7] =
+        [Self::Kms, Self::GcpKms, Self::HuaweiKms, Self::AzureKeyVault, Self::Vault, Self::Pgp, Self::Age];
+
+    /// The name of its list in the metadata.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kms => "kms",
+            Self::GcpKms => "gcp_kms",
+            Self::HuaweiKms => "hckms",
+            Self::AzureKeyVault => "azure_kv",
+            Self::Vault => "hc_vault",
+            Self::Pgp => "pgp",
+            Self::Age => "age",
+        }
+    }
+
+    /// The fields that together name the recipient.
+    fn recipient(self) -> &'static [&'static str] {
+        match self {
+            Self::Kms => &["arn"],
+            Self::GcpKms => &["resource_id"],
+            Self::HuaweiKms => &["key_id"],
+            Self::AzureKeyVault => &["vault_url", "name", "version"],
+            Self::Vault => &["vault_address", "engine_path", "key_name"],
+            Self::Pgp => &["fp"],
+            Self::Age => &["recipient"],
+        }
+    }
+
+    /// Fields that only have to be text.
+    fn others(self) -> &'static [&'static str] {
+        match self {
+            Self::Kms => &["role", "aws_profile"],
+            _ => &[],
+        }
+    }
+}
+
+impl Metadata {
+    /// Reads what stands below `sops` in a file of that format.
+    pub fn new(format: Format, branch: &Branch) -> Result<Self> {
+        let fields = Fields { format, branch, place: "" };
+        fields.check_unique()?;
+        let last_modified = fields.text("lastmodified")?;
+        let last_modified = Time::parse_rfc3339(last_modified.as_bytes()).ok_or_else(|| {
+            broken("lastmodified is no time as RFC 3339 writes it").fact("it has", sized(&last_modified))
+        })?;
+        Ok(Self {
+            groups: groups(&fields)?,
+            shamir_threshold: fields.threshold()?,
+            last_modified: last_modified.rfc3339().to_string(),
+            mac: fields.text("mac")?.into_bytes(),
+            mac_only_encrypted: fields.flag("mac_only_encrypted")?,
+            selector: selector(&fields)?,
+            version: fields.text("version")?,
+        })
+    }
+
+    /// All key entries.
+    pub fn entries(&self) -> impl Iterator<Item = &KeyEntry> {
+        self.groups.iter().flatten()
+    }
+
+    /// Fails where the command line of sops does: at a version that is missing or is none. Its library does not look.
+    pub fn check_version(&self) -> Result<()> {
+        let version = &self.version;
+        if version.starts_with("1.") || is_semver(version.strip_prefix('v').unwrap_or(version)) {
+            return Ok(());
+        }
+        let have = if version.is_empty() { "no version".to_owned() } else { format!("version {version:?}") };
+        Err(broken(format!("{have}, where sops needs one such as 3.12.2")))
+    }
+}
+
+fn broken(what: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("the sops metadata cannot be used: {what}"))
+}
+
+fn sized(text: &str) -> String {
+    format!("{} bytes", text.len())
+}
+
+fn selector(fields: &Fields<'_>) -> Result<Selector> {
+    type Make = fn(String) -> Selector;
+    let kinds: [(&str, Make); 6] = [
+        ("unencrypted_suffix", |text| Selector::UnencryptedSuffix(text.into_bytes())),
+        ("encrypted_suffix", |text| Selector::EncryptedSuffix(text.into_bytes())),
+        ("unencrypted_regex", |text| Selector::UnencryptedRegex(Regex::new(&text))),
+        ("encrypted_regex", |text| Selector::EncryptedRegex(Regex::new(&text))),
+        ("unencrypted_comment_regex", |text| Selector::UnencryptedCommentRegex(Regex::new(&text))),
+        ("encrypted_comment_regex", |text| Selector::EncryptedCommentRegex(Regex::new(&text))),
+    ];
+    let mut selector = None;
+    for (name, make) in kinds {
+        let text = fields.text(name)?;
+        if !text.is_empty() && selector.replace((name, make(text))).is_some() {
+            return Err(broken("more than one selector")
+                .fact("sops takes one of", kinds.map(|(name, _)| name).join(", ")));
+        }
+    }
+    Ok(selector.map(|(_, selector)| selector).unwrap_or_default())
+}
+
+fn groups(fields: &Fields<'_>) -> Result<Vec<Vec<KeyEntry>>> {
+    let group = group(fields)?;
+    let mut groups = Vec::new();
+    for (at, item) in fields.list("key_groups")?.iter().enumerate() {
+        let place = format!("key_groups[{at}].");
+        match item {
+            Value::Map(branch) => groups.push(self::group(&Fields { branch, place: &place, ..*fields })?),
+            Value::Null => groups.push(Vec::new()),
+            _ => return Err(broken(format!("{place} is no mapping"))),
+        }
+    }
+    // sops looks at the groups only if no list stands beside them.
+    let groups = if group.is_empty() { groups } else { vec![group] };
+    if groups.is_empty() {
+        return Err(broken("no key entry").fix("encrypt the file again: it names nobody who could open it"));
+    }
+    Ok(groups)
+}
+
+fn group(fields: &Fields<'_>) -> Result<Vec<KeyEntry>> {
+    let mut entries = Vec::new();
+    for kind in KeyKind::ALL {
+        for (at, item) in fields.list(kind.name())?.iter().enumerate() {
+            let place = format!("{}{}[{at}].", fields.place, kind.name());
+            let empty = Branch::new();
+            let branch = match item {
+                Value::Map(branch) => branch,
+                Value::Null => &empty,
+                _ => return Err(broken(format!("{place} is no mapping"))),
+            };
+            entries.push(entry(kind, &Fields { branch, place: &place, ..*fields })?);
+        }
+    }
+    Ok(entries)
+}
+
+fn entry(kind: KeyKind, fields: &Fields<'_>) -> Result<KeyEntry> {
+    let mut recipient = Vec::new();
+    for name in kind.recipient() {
+        recipient.push(fields.text(name)?.trim_end_matches('/').to_owned());
+    }
+    let recipient = recipient.join("/");
+    for name in kind.others() {
+        fields.text(name)?;
+    }
+    // sops refuses the whole file over these, so that no file opens here which it does not open.
+    if kind != KeyKind::Age && Time::parse_rfc3339(fields.text("created_at")?.as_bytes()).is_none() {
+        return Err(broken(format!("{}created_at is no time as RFC 3339 writes it", fields.place)));
+    }
+    if kind == KeyKind::HuaweiKms
+        && recipient.split_once(':').is_none_or(|(region, id)| region.is_empty() || id.is_empty())
+    {
+        return Err(broken(format!("{}key_id is not of the form region:id", fields.place)));
+    }
+    Ok(KeyEntry { kind, recipient, enc: fields.text("enc")?.into_bytes() })
+}
+
+/// The fields of one mapping of the metadata.
+#[derive(Clone, Copy)]
+struct Fields<'m> {
+    format: Format,
+    branch: &'m Branch,
+    /// Where the mapping stands, ending in a dot unless empty; for messages.
+    place: &'m str,
+}
+
+impl<'m> Fields<'m> {
+    /// The value of a field. What YAML has twice was refused, and the other formats give each field once.
+    fn find(&self, name: &str) -> &'m Value {
+        let mut found = self.branch.iter().filter_map(|entry| match entry {
+            Entry::Pair(key, value) if key == name.as_bytes() => Some(value),
+            _ => None,
+        });
+        found.next().unwrap_or(&Value::Null)
+    }
+
+    fn wrong(&self, name: &str, wanted: &str) -> Failure {
+        broken(format!("{}{name} is not {wanted}", self.place))
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        let yaml = self.format == Format::Yaml;
+        match self.find(name) {
+            Value::Null => Ok(String::new()),
+            Value::Str(text) => Ok(String::from_utf8_lossy(text).into_owned()),
+            Value::Bool(value) if yaml => Ok(value.to_string()),
+            Value::Int(value) if yaml => Ok(value.to_string()),
+            Value::Float(value) if yaml => Ok(value.to_string()),
+            Value::Time(value) if yaml => Ok(value.rfc3339_nano().to_string()),
+            _ => Err(self.wrong(name, "text")),
+        }
+    }
+
+    fn list(&self, name: &str) -> Result<&'m [Value]> {
+        match self.find(name) {
+            Value::Null => Ok(&[]),
+            Value::List(items) => Ok(items),
+            _ => Err(self.wrong(name, "a list")),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool> {
+        match self.find(name) {
+            Value::Null => Ok(false),
+            Value::Bool(value) => Ok(*value),
+            // Where a boolean is wanted, YAML 1.1's words are booleans.
+            Value::Str(word) if self.format == Format::Yaml => match &**word {
+                b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => Ok(true),
+                b"n" | b"N" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" => Ok(false),
+                _ => Err(self.wrong(name, "true or false")),
+            },
+            _ => Err(self.wrong(name, "true or false")),
+        }
+    }
+
+    fn threshold(&self) -> Result<usize> {
+        let name = "shamir_threshold";
+        match self.find(name) {
+            Value::Null => Ok(0),
+            // Below zero, sops demands nothing.
+            Value::Int(number) => Ok(usize::try_from((*number).max(0)).unwrap_or(usize::MAX)),
+            // YAML cuts fractions off.
+            Value::Float(number) if self.format == Format::Yaml && number.is_finite() => {
+                Ok(format!("{:.0}", number.trunc().max(0.0)).parse().unwrap_or(usize::MAX))
+            }
+            _ => Err(self.wrong(name, "a whole number")),
+        }
+    }
+
+    /// YAML refuses a key that is there twice.
+    fn check_unique(&self) -> Result<()> {
+        if self.format != Format::Yaml {
+            return Ok(());
+        }
+        let mut open = vec![self.branch];
+        while let Some(branch) = open.pop() {
+            let mut keys = std::collections::HashSet::new();
+            for entry in branch {
+                let Entry::Pair(key, value) = entry else { continue };
+                if !keys.insert(key.as_slice()) {
+                    return Err(broken(format!("{} is there twice", String::from_utf8_lossy(key))));
+                }
+                let inner =
+                    |value: &'m Value| if let Value::Map(branch) = value { Some(branch) } else { None };
+                match value {
+                    Value::Map(branch) => open.push(branch),
+                    Value::List(items) => open.extend(items.iter().filter_map(inner)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `MAJOR.MINOR.PATCH[-PRE][+BUILD]`, as the semver library of sops takes it.
+fn is_semver(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| {
+        digits(text) && (text.len() == 1 || !text.starts_with('0')) && text.parse::<u64>().is_ok()
+    };
+    let word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let mut parts = text.splitn(3, '.');
+    let (Some(major), Some(minor), Some(patch)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let (patch, build) = patch.split_once('+').map_or((patch, None), |(patch, build)| (patch, Some(build)));
+    let (patch, pre) = patch.split_once('-').map_or((patch, None), |(patch, pre)| (patch, Some(pre)));
+    number(major)
+        && number(minor)
+        && number(patch)
+        && build.is_none_or(|build| build.split('.').all(word))
+        && pre
+            .is_none_or(|pre| pre.split('.').all(|part| if digits(part) { number(part) } else { word(part) }))
+}

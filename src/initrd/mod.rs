@@ -1,1 +1,18 @@
-//! (being built)
+//! Lands a file tree in an initrd, as a segment: an uncompressed cpio archive behind what is there.
+//!
+//! A segment is a pure function of manifest and plaintexts. It is found again, checked, replaced, listed and
+//! removed; bytes of others stay as they are, and at every moment the file boots with the old secrets, the new
+//! ones, or none.
+
+pub mod append; // writes a segment to a file, replaces and removes it
+pub mod find; // which segments a file holds
+pub mod segment; // builds a segment, and examines one in a file
+pub mod index; // segment.json: what a segment holds
+pub mod cpio; // the archive format, as the kernel reads it
+
+/// Directory of everything that is ours.
+pub const HOME: &str = "/.forestage";
+/// Below it lie files for /run, at their final paths.
+pub const STAGED: &str = "/.forestage/files";
+/// Below it lie plain `source` files, as stock NixOS has them.
+pub const SOURCES: &str = "/.initrd-secrets";

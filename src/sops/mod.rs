@@ -5,5 +5,6 @@
 //! observed with the real sops.
 
 pub mod formats;
+pub mod go_regex;
 pub mod time;
 pub mod value;

@@ -138,16 +138,16 @@ fn parallelism() -> usize {
 fn open_file(path: &Path, wanted: &[Wanted], read: Read, keyring: &Keyring) -> Result<Vec<Opened>> {
     let Some(Wanted { format, .. }) = wanted.first() else { return Ok(Vec::new()) };
     let file = SopsFile::parse(*format, read(path)?)?;
-    let data_key = keyring.open(file.metadata())?;
-    Ok(select(file.decrypt(&data_key)?, *format, wanted))
+    let data_key = keyring.open(&file.metadata)?;
+    Ok(select(file.decrypt(&data_key)?, wanted))
 }
 
 /// The wanted values of one opened document.
-fn select(mut document: Document, format: Format, wanted: &[Wanted]) -> Vec<Opened> {
-    let index = document.first().filter(|_| wanted.iter().any(|value| value.key.is_some())).map(Index::of);
+fn select(document: Document, wanted: &[Wanted]) -> Vec<Opened> {
+    let index = document.branches.first().filter(|_| wanted.iter().any(|value| value.key.is_some())).map(Index::of);
     let keyed = |key: &str| -> Opened {
         let value = index.as_ref().ok_or_else(|| Failure::new("the file is empty"))?.get(key)?;
-        scalar(value, format).map_err(|f| f.fact("key", key)).map(Arc::new)
+        scalar(&document, value).map_err(|f| f.fact("key", key)).map(Arc::new)
     };
     let mut shared: BTreeMap<Option<&str>, Opened> = BTreeMap::new();
     for value in wanted {
@@ -157,17 +157,22 @@ fn select(mut document: Document, format: Format, wanted: &[Wanted]) -> Vec<Open
     }
     drop(index);
     if wanted.iter().any(|value| value.key.is_none()) {
-        shared.insert(None, document.take_whole(format).map(Arc::new));
+        shared.insert(None, whole(document).map(Arc::new));
     }
     wanted.iter().filter_map(|value| shared.get(&value.key).cloned()).collect()
 }
 
+fn whole(document: Document) -> Result<Plaintext> {
+    let format = document.format;
+    document.emit(format)
+}
+
 /// The bytes of a value as a file: strings as they are, other scalars as sops prints them.
-fn scalar(value: &Value, format: Format) -> Result<Plaintext> {
+fn scalar(document: &Document, value: &Value) -> Result<Plaintext> {
     match value {
         Value::Str(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_) => {
-            let mut text = Document::emit_value(value, format)?;
+            let mut text = document.emit_value(value, document.format)?;
             if text.ends_with(b"\n") {
                 text.bytes_mut().pop();
             }

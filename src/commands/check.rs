@@ -163,7 +163,7 @@ fn recipients(options: &Options) -> Result<BTreeSet<String>> {
         recipients.extend(lines.map(keys::canonical));
     }
     // An ssh key also opens what is encrypted to its age conversion.
-    let converted: Vec<_> = recipients.iter().filter_map(|text| keys::ssh_to_age(text)).collect();
+    let converted: Vec<_> = recipients.iter().filter_map(|text| keys::ssh::to_age(text)).collect();
     recipients.extend(converted);
     Ok(recipients)
 }

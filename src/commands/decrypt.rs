@@ -51,12 +51,13 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let about = |failure: crate::failure::Failure| failure.fact("file", options.file.display());
     let bytes = input::read(Path::new(&options.file), options.max_size)?;
     let file = SopsFile::parse(format, bytes).map_err(about)?;
-    let data_key = keyring.open(file.metadata()).map_err(about)?;
+    file.metadata.check_version().map_err(about)?;
+    let data_key = keyring.open(&file.metadata).map_err(about)?;
     let document = file.decrypt(&data_key).map_err(about)?;
     let output = options.output.unwrap_or(format);
     let plaintext = match &options.extract {
         None => document.emit(output)?,
-        Some(path) => document.extract(path, output)?,
+        Some(path) => document.emit_extract(path, output)?,
     };
     console.print(&plaintext)?;
     Ok(Status::Done)

@@ -61,7 +61,7 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let stage = Stage::enter(settings(&manifest, options, &root, &owners, dry)?)?;
     let keyring = Keyring::from_manifest(&manifest.identities, &root);
     if manifest.logging.key_import {
-        keyring.imported().iter().for_each(|line| console.note(line));
+        log_imports(&keyring, options, console);
     }
 
     let contents = open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
@@ -85,6 +85,16 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         report.secrets.extend(failed.into_iter().filter_map(Candidate::failed));
     }
     report.tell(console, dry, options.json)
+}
+
+/// The lines of sops-install-secrets, under the name of this program.
+fn log_imports(keyring: &Keyring, options: &Options, console: &Console) {
+    let program = if options.as_sops_install_secrets { "sops-install-secrets" } else { "forestage" };
+    for identity in keyring.identities() {
+        if let Some(recipient) = identity.recipients().first() {
+            console.note(&format!("{program}: Imported {} as age key with fingerprint {recipient}", identity.source));
+        }
+    }
 }
 
 fn read_manifest(options: &Options) -> Result<Manifest> {

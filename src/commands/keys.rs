@@ -1,13 +1,14 @@
 //! `forestage keys`: which identities this machine has, and which of the given files they open.
 
-use std::path::PathBuf;
+use std::{os::unix::ffi::OsStrExt, path::PathBuf};
 
 use crate::{
-    failure::Result,
+    failure::{Failure, Result},
     input,
     json::Writer,
     keys::Keyring,
     manifest::Manifest,
+    plaintext::Plaintext,
     root::Root,
     sops::{SopsFile, formats::Format},
 };
@@ -43,14 +44,14 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         console.print(&to_json(&keyring, &files))?;
     } else {
         let mut text = String::new();
-        for identity in keyring.listing() {
-            text.push_str(&format!("{}  {}\n", identity.recipient, identity.source));
+        for identity in keyring.identities() {
+            text.push_str(&format!("{}  {}\n", identity.recipients().join(" or "), identity.source));
         }
         for (path, failure) in &files {
             text.push_str(&format!("{}: {}\n", path.display(), if failure.is_none() { "opens" } else { "does not open" }));
         }
         console.print(text.as_bytes())?;
-        keyring.unusable().iter().for_each(|(source, reason)| console.note(&format!("{source}: {reason}")));
+        keyring.unread().iter().for_each(|unread| console.note(&format!("not read: {}: {}", unread.source, unread.reason)));
         for (path, failure) in &files {
             if let Some(failure) = failure {
                 console.error(&failure.clone().fact("file", path.display()));
@@ -58,4 +59,52 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         }
     }
     Ok(files.iter().filter_map(|(_, failure)| failure.as_ref()).map(|failure| failure.kind.into()).next().unwrap_or(Status::Done))
+}
+
+/// `{version, identities: [{source, recipients}], unread: [{source, reason}], files: [{file, opens, error?}]}`.
+fn to_json(keyring: &Keyring, files: &[(&PathBuf, Option<Failure>)]) -> Plaintext {
+    let mut json = Writer::compact();
+    json.begin_object();
+    json.key(b"version");
+    json.literal("1");
+    json.key(b"identities");
+    json.begin_array();
+    for identity in keyring.identities() {
+        json.begin_object();
+        json.key(b"source");
+        json.string(identity.source.as_bytes());
+        report::strings(&mut json, "recipients", identity.recipients().iter().map(String::as_bytes));
+        json.end_object();
+    }
+    json.end_array();
+    json.key(b"unread");
+    json.begin_array();
+    for unread in keyring.unread() {
+        json.begin_object();
+        json.key(b"source");
+        json.string(unread.source.as_bytes());
+        json.key(b"reason");
+        json.string(unread.reason.as_bytes());
+        json.end_object();
+    }
+    json.end_array();
+    json.key(b"files");
+    json.begin_array();
+    for (path, failure) in files {
+        json.begin_object();
+        json.key(b"file");
+        json.string(path.as_os_str().as_bytes());
+        json.key(b"opens");
+        json.flag(failure.is_none());
+        if let Some(failure) = failure {
+            json.key(b"error");
+            report::failure_to_json(failure, &mut json);
+        }
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+    let mut text = json.finish();
+    text.push(b"\n");
+    text
 }

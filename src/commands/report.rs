@@ -22,6 +22,8 @@ pub enum State {
     Modified,
     /// As before.
     Unchanged,
+    /// Checked, and nothing is wrong.
+    Good,
     /// It failed; the bytes of the current generation are kept.
     Kept,
     /// It failed, and there was nothing to keep or nothing landed.
@@ -34,6 +36,7 @@ impl State {
             Self::Added => "added",
             Self::Modified => "modified",
             Self::Unchanged => "unchanged",
+            Self::Good => "good",
             Self::Kept => "kept",
             Self::Failed => "failed",
         }
@@ -55,6 +58,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Report {
     phase: Phase,
+    check: bool,
     generation: Option<u64>,
     changed: bool,
     /// Secrets and templates.
@@ -72,6 +76,7 @@ impl Report {
     pub const fn new(phase: Phase) -> Self {
         Self {
             phase,
+            check: false,
             generation: None,
             changed: false,
             secrets: Vec::new(),
@@ -105,6 +110,12 @@ impl Report {
         }));
     }
 
+    /// Takes in what a check found. Failures are then a part that does not match, whatever else was checked.
+    pub fn checked(&mut self, outcomes: impl Iterator<Item = Outcome>) {
+        self.secrets.extend(outcomes);
+        self.check = true;
+    }
+
     /// How the run ended.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -112,6 +123,7 @@ impl Report {
         match (failures.peek().is_some(), self.generation) {
             (true, Some(_)) => Status::Partial,
             (true, None) if failures.all(|failure| failure.kind == Kind::NoIdentity) => Status::NoIdentity,
+            (true, None) if self.check => Status::Partial,
             (true, None) => Status::Failed,
             (false, _) if self.unit_failure.is_some() => Status::Failed,
             (false, _) => Status::Done,
@@ -171,6 +183,7 @@ impl Report {
             return None;
         }
         let head = match (self.generation, dry) {
+            (None, _) if self.check => "checked".to_owned(),
             (None, _) => "nothing landed".to_owned(),
             (Some(_), true) => "would land".to_owned(),
             (Some(generation), false) => format!("landed generation {generation}"),

@@ -52,9 +52,7 @@ impl X25519 {
     /// `age1…`
     #[must_use]
     pub fn recipient(&self) -> String {
-        let text = Hrp::parse("age").map(|hrp| bech32::encode::<Bech32>(hrp, self.public()));
-        // Neither the prefix nor 32 bytes can be refused.
-        text.ok().and_then(std::result::Result::ok).unwrap_or_default()
+        recipient(self.public())
     }
 
     /// Is it the same identity?
@@ -62,6 +60,14 @@ impl X25519 {
     pub fn same(&self, other: &Self) -> bool {
         subtle::ConstantTimeEq::ct_eq(&self.secret[..], &other.secret[..]).into()
     }
+}
+
+/// The recipient of a public key: `age1…`
+#[must_use]
+pub fn recipient(public: &[u8; 32]) -> String {
+    let text = Hrp::parse("age").map(|hrp| bech32::encode::<Bech32>(hrp, public));
+    // Neither the prefix nor 32 bytes can be refused.
+    text.ok().and_then(std::result::Result::ok).unwrap_or_default()
 }
 
 /// X25519, which refuses points that give nothing secret.

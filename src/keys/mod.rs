@@ -11,12 +11,14 @@ mod report;
 pub mod sources;
 pub mod ssh;
 
-use std::{collections::HashMap, ptr, sync::OnceLock};
+use std::{collections::BTreeMap, env, path::PathBuf, ptr, sync::OnceLock};
 
 use zeroize::Zeroizing;
 
 use crate::{
     failure::Result,
+    manifest::Identities,
+    root::Root,
     sops::{
         DataKey,
         metadata::{KeyEntry, KeyKind, Metadata},
@@ -39,7 +41,7 @@ pub struct Keyring {
     absent: Vec<String>,
     commands: Vec<KeyCommand>,
     /// Which identity has which recipient; made when the first file is opened.
-    names: OnceLock<HashMap<String, usize>>,
+    names: OnceLock<BTreeMap<String, usize>>,
 }
 
 /// A private key that this machine has.
@@ -111,6 +113,38 @@ struct Attempt {
 }
 
 impl Keyring {
+    /// The identities in these files, and no others.
+    #[must_use]
+    pub fn from_files(paths: &[PathBuf]) -> Self {
+        let mut keyring = Self::default();
+        paths.iter().for_each(|path| keyring.add_file(path));
+        keyring
+    }
+
+    /// The identities that sops itself would find.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let mut keyring = Self::default();
+        keyring.add_environment(|name| env::var_os(name));
+        keyring
+    }
+
+    /// The identities that a manifest names, and behind them those that sops itself would find.
+    ///
+    /// As in sops-install-secrets, a manifest with age identities hides `SOPS_AGE_KEY_FILE`.
+    #[must_use]
+    pub fn from_manifest(named: &Identities, root: &Root) -> Self {
+        let mut keyring = Self::default();
+        named.age_key_file.iter().for_each(|path| keyring.add_age_file(&root.join(path)));
+        named.age_ssh_key_paths.iter().for_each(|path| keyring.add_ssh_file(&root.join(path)));
+        for path in named.ssh_key_paths.iter().chain(&named.gnupg_home) {
+            keyring.skip(&path.display().to_string(), "OpenPGP keys are not supported by this build");
+        }
+        let hides = named.age_key_file.is_some() || !named.age_ssh_key_paths.is_empty();
+        keyring.add_environment(|name| env::var_os(name).filter(|_| !(hides && name == "SOPS_AGE_KEY_FILE")));
+        keyring
+    }
+
     /// The identities, in the order in which they are tried.
     #[must_use]
     pub fn identities(&self) -> &[Identity] {
@@ -194,6 +228,18 @@ fn name_of(recipient: &str) -> &str {
     }
     let comment = recipient.match_indices(' ').nth(1);
     comment.and_then(|(at, _)| recipient.get(..at)).unwrap_or(recipient)
+}
+
+/// The spelling under which recipients are compared: without the comment of an SSH key, fingerprints in capitals.
+#[must_use]
+pub fn canonical(recipient: &str) -> String {
+    let name = name_of(recipient.trim());
+    match name.trim_end_matches('!') {
+        fingerprint if fingerprint.len() == 40 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            fingerprint.to_ascii_uppercase()
+        }
+        _ => name.to_owned(),
+    }
 }
 
 /// A part of the data key, or all of it.

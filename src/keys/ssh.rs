@@ -7,12 +7,12 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
 };
-use curve25519_dalek::EdwardsPoint;
+use curve25519_dalek::{EdwardsPoint, edwards::CompressedEdwardsY};
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use super::{
-    age::{X25519, agree},
+    age::{self, X25519, agree},
     age_file::{Damage, FileKey, Stanza, Unwrap, bytes32, derive, open_file_key},
 };
 
@@ -65,6 +65,15 @@ impl Ed25519 {
     pub fn converted(&self) -> &X25519 {
         &self.converted
     }
+}
+
+/// The age recipient that ssh-to-age makes of a public key line; `None` for other kinds of keys.
+#[must_use]
+pub fn to_age(public: &str) -> Option<String> {
+    let wire = BASE64_STANDARD.decode(public.strip_prefix("ssh-ed25519 ")?.split(' ').next()?).ok()?;
+    let (_, point) = wire.split_last_chunk::<32>()?;
+    let point = CompressedEdwardsY(*point).decompress()?.to_montgomery();
+    Some(age::recipient(point.as_bytes()))
 }
 
 impl Unwrap for Ed25519 {

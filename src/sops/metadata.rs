@@ -127,6 +127,12 @@ impl Metadata {
         self.groups.iter().flatten()
     }
 
+    /// Whether the holders of the entries that `held` picks can, together, open the file.
+    pub fn opens_for(&self, held: impl Fn(&KeyEntry) -> bool) -> bool {
+        let needed = if self.groups.len() > 1 { self.shamir_threshold.max(2) } else { 1 };
+        self.groups.iter().filter(|group| group.iter().any(&held)).count() >= needed
+    }
+
     /// Fails where the command line of sops does: at a version that is missing or is none. Its library does not look.
     pub fn check_version(&self) -> Result<()> {
         let version = &self.version;

@@ -16,6 +16,7 @@ pub mod sops; // the file format, bytes in and out
 pub mod manifest; // what the module hands over
 pub mod units; // restart and reload requests
 pub mod owners; // user and group names -> ids
+pub mod root; // the directory that stands for /
 pub mod confine; // what the process gives up
 pub mod json; // JSON as Go's encoding/json reads and writes it
 pub mod input; // reading what comes from outside

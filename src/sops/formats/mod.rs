@@ -1,5 +1,7 @@
 //! The five formats that sops reads and writes.
 
+pub mod yaml;
+
 use std::path::Path;
 
 /// How a sops file is written.

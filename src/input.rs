@@ -1,12 +1,11 @@
 //! Reading what comes from outside: regular files only, of a bounded size, without ever waiting.
 
-use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, path::Path};
-
-use nix::libc::{O_NOCTTY, O_NONBLOCK};
+use std::{io::Read, path::Path};
 
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    root::Root,
 };
 
 /// Files above this size (256 MiB) are refused before they are read.

@@ -290,7 +290,7 @@ fn told(done: &Done, file: &Path, console: &Console) -> Result<Status> {
 }
 
 fn survey(file: &Path) -> Result<Vec<Found>> {
-    let opened = find::open(file)?.ok_or_else(|| Failure::io("open", file, "no such file"))?;
+    let opened = find::open(file, false)?.ok_or_else(|| Failure::io("open", file, "no such file"))?;
     Ok(find::survey(&opened, file, None)?.found)
 }
 

@@ -3,11 +3,10 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use crate::{
-    failure::{Failure, Kind, Result},
+    failure::{Failure, Result},
     generation::{Entry, Place, Ram, Realm, Settings, Stage, Swappable},
     input,
     keys::Keyring,
@@ -142,7 +141,7 @@ struct Candidate<'a> {
     /// What lands, if anything does.
     file: Option<File>,
     /// Where else it is to be found.
-    path: Option<&'a Path>,
+    path: PathBuf,
     units: &'a Requests,
     /// Why it failed. With a file: its current bytes are kept.
     failure: Option<Failure>,
@@ -156,32 +155,39 @@ fn candidates<'a>(
     stage: &Stage,
 ) -> Vec<Candidate<'a>> {
     let secrets = manifest.secrets.iter().map(|secret| ("secrets", secret.place(), &secret.placement));
-    let templates = manifest.templates.iter().map(|template| ("templates", template.place(), &template.placement));
+    let templates = manifest.templates.iter();
+    let templates = templates.map(|template| ("templates", template.place(), &template.placement));
     let contents = contents.secrets.into_iter().chain(contents.templates);
-    let placements = secrets.chain(templates).zip(contents);
-    placements.map(|((kind, place, placement), content)| candidate(kind, place, placement, content, owners, stage)).collect()
+    let candidate = |((kind, place, placement), content): ((&str, PathBuf, &'a Placement), Opened)| {
+        let visible = manifest.symlink_path.join(&place);
+        let (file, failure) = file(&place, placement, content, owners, stage);
+        Candidate {
+            name: place.display().to_string(),
+            file,
+            path: placement.path.clone().unwrap_or(visible),
+            units: &placement.units,
+            failure: failure.map(|f| f.fact("option", format!("sops.{kind}.{:?}", placement.name.as_str()))),
+        }
+    };
+    secrets.chain(templates).zip(contents).map(candidate).collect()
 }
 
-fn candidate<'a>(
-    kind: &str,
-    place: PathBuf,
-    placement: &'a Placement,
+/// What lands at `place`; of a failed secret the file of the current generation, with the attributes that are
+/// declared now, as far as they make sense.
+fn file(
+    place: &Path,
+    placement: &Placement,
     content: Opened,
     owners: &Owners,
     stage: &Stage,
-) -> Candidate<'a> {
-    let name = place.display().to_string();
+) -> (Option<File>, Option<Failure>) {
     let attributes = placement.mode.clone().and_then(|mode| Ok((mode, owner(placement, owners)?)));
-    let kept = || stage.current().and_then(|current| current.read(&place).ok().flatten()).map(Arc::new);
-    let (file, failure) = match (attributes, content) {
-        (Ok((mode, owner)), Ok(content)) => (Some(File { path: place.clone(), content, mode, owner }), None),
-        (Ok((mode, owner)), Err(failure)) => {
-            (kept().map(|content| File { path: place.clone(), content, mode, owner }), Some(failure))
-        }
-        (Err(failure), _) => (None, Some(failure)),
-    };
-    let failure = failure.map(|f| f.fact("option", format!("sops.{kind}.{:?}", placement.name.as_str())));
-    Candidate { name, file, path: placement.path.as_deref(), units: &placement.units, failure }
+    let kept = || stage.current().and_then(|current| current.read(place).ok().flatten());
+    match (attributes, content) {
+        (Ok((mode, owner)), Ok(content)) => (Some(File { path: place.to_owned(), content, mode, owner }), None),
+        (Ok((mode, owner)), Err(failure)) => (kept().map(|kept| File { mode, owner, ..kept }), Some(failure)),
+        (Err(failure), _) => (kept(), Some(failure)),
+    }
 }
 
 /// The ids that the manifest's names and numbers mean.
@@ -203,7 +209,7 @@ pub(super) fn owner(placement: &Placement, owners: &Owners) -> Result<Owner> {
 impl Candidate<'_> {
     fn entry(&self) -> Option<Entry<'_>> {
         let file = self.file.as_ref()?;
-        Some(Entry { file, path: self.path, units: self.units, kept: self.failure.is_some() })
+        Some(Entry { file, path: &self.path, units: self.units, kept: self.failure.is_some() })
     }
 
     fn failed(self) -> Option<Outcome> {

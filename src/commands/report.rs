@@ -146,7 +146,7 @@ impl Report {
         }
         if json {
             let mut text = self.to_json();
-            text.push(b'\n');
+            text.push(b"\n");
             console.print(&text)?;
         }
         Ok(self.status())

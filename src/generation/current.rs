@@ -5,6 +5,7 @@ use std::{
     io::{ErrorKind, Read},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nix::{
@@ -18,6 +19,7 @@ use super::Place;
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    tree,
 };
 
 /// What is at `symlinkPath`.
@@ -103,8 +105,8 @@ impl Current {
         &self.dir
     }
 
-    /// The bytes of its regular file at `path` (relative, as in the tree); nothing if there is none.
-    pub fn read(&self, path: &Path) -> Result<Option<Plaintext>> {
+    /// Its regular file at `path` (relative, as in the tree); nothing if there is none.
+    pub fn read(&self, path: &Path) -> Result<Option<tree::File>> {
         let failed = |error: &dyn std::fmt::Display| Failure::io("read", self.path.join(path), error);
         let file = match self.open_file(path) {
             Ok(Some(file)) => file,
@@ -124,7 +126,9 @@ impl Current {
             return Err(failed(&"it grows while it is read"));
         }
         buffer.truncate(read);
-        Ok(Some(bytes))
+        let mode = tree::Mode::new(u16::try_from(permissions(&about)).unwrap_or(0o400));
+        let owner = tree::Owner { uid: about.st_uid, gid: about.st_gid };
+        Ok(Some(tree::File { path: path.to_owned(), content: Arc::new(bytes), mode, owner }))
     }
 
     /// Opens whatever is at `path` so that nothing blocks; nothing if it is no file or not there.

@@ -7,7 +7,6 @@
 use crate::failure::{Failure, Result};
 
 use super::{
-    formats::Format,
     go_regex::Regex,
     rules::Selector,
     time::Time,
@@ -15,6 +14,7 @@ use super::{
 };
 
 /// The metadata of a sops file.
+#[derive(Debug)]
 pub struct Metadata {
     /// The key groups, in file order. Each opens one part of the data key; a single one opens all of it.
     pub groups: Vec<Vec<KeyEntry>>,
@@ -104,9 +104,8 @@ impl KeyKind {
 
 impl Metadata {
     /// Reads what stands below `sops` in a file of that format.
-    pub fn new(format: Format, branch: &Branch) -> Result<Self> {
-        let fields = Fields { format, branch, place: "" };
-        fields.check_unique()?;
+    pub fn new(branch: &Branch) -> Result<Self> {
+        let fields = Fields { branch, place: "" };
         let last_modified = fields.text("lastmodified")?;
         let last_modified = Time::parse_rfc3339(last_modified.as_bytes()).ok_or_else(|| {
             broken("lastmodified is no time as RFC 3339 writes it").fact("it has", sized(&last_modified))
@@ -233,7 +232,6 @@ fn entry(kind: KeyKind, fields: &Fields<'_>) -> Result<KeyEntry> {
 /// The fields of one mapping of the metadata.
 #[derive(Clone, Copy)]
 struct Fields<'m> {
-    format: Format,
     branch: &'m Branch,
     /// Where the mapping stands, ending in a dot unless empty; for messages.
     place: &'m str,
@@ -254,14 +252,9 @@ impl<'m> Fields<'m> {
     }
 
     fn text(&self, name: &str) -> Result<String> {
-        let yaml = self.format == Format::Yaml;
         match self.find(name) {
             Value::Null => Ok(String::new()),
             Value::Str(text) => Ok(String::from_utf8_lossy(text).into_owned()),
-            Value::Bool(value) if yaml => Ok(value.to_string()),
-            Value::Int(value) if yaml => Ok(value.to_string()),
-            Value::Float(value) if yaml => Ok(value.to_string()),
-            Value::Time(value) if yaml => Ok(value.rfc3339_nano().to_string()),
             _ => Err(self.wrong(name, "text")),
         }
     }
@@ -279,7 +272,7 @@ impl<'m> Fields<'m> {
             Value::Null => Ok(false),
             Value::Bool(value) => Ok(*value),
             // Where a boolean is wanted, YAML 1.1's words are booleans.
-            Value::Str(word) if self.format == Format::Yaml => match &**word {
+            Value::Str(word) => match &**word {
                 b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => Ok(true),
                 b"n" | b"N" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" => Ok(false),
                 _ => Err(self.wrong(name, "true or false")),
@@ -295,36 +288,11 @@ impl<'m> Fields<'m> {
             // Below zero, sops demands nothing.
             Value::Int(number) => Ok(usize::try_from((*number).max(0)).unwrap_or(usize::MAX)),
             // YAML cuts fractions off.
-            Value::Float(number) if self.format == Format::Yaml && number.is_finite() => {
+            Value::Float(number) if number.is_finite() => {
                 Ok(format!("{:.0}", number.trunc().max(0.0)).parse().unwrap_or(usize::MAX))
             }
             _ => Err(self.wrong(name, "a whole number")),
         }
-    }
-
-    /// YAML refuses a key that is there twice.
-    fn check_unique(&self) -> Result<()> {
-        if self.format != Format::Yaml {
-            return Ok(());
-        }
-        let mut open = vec![self.branch];
-        while let Some(branch) = open.pop() {
-            let mut keys = std::collections::HashSet::new();
-            for entry in branch {
-                let Entry::Pair(key, value) = entry else { continue };
-                if !keys.insert(key.as_slice()) {
-                    return Err(broken(format!("{} is there twice", String::from_utf8_lossy(key))));
-                }
-                let inner =
-                    |value: &'m Value| if let Value::Map(branch) = value { Some(branch) } else { None };
-                match value {
-                    Value::Map(branch) => open.push(branch),
-                    Value::List(items) => open.extend(items.iter().filter_map(inner)),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
     }
 }
 

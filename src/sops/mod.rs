@@ -87,7 +87,7 @@ impl SopsFile {
             Format::Ini => formats::ini::parse(&bytes)?,
             Format::Binary => formats::binary::parse(std::mem::take(bytes.bytes_mut()))?,
         };
-        let metadata = Metadata::new(format, &metadata)?;
+        let metadata = Metadata::new(&metadata)?;
         Ok(Self { format, documents, metadata, text })
     }
 

@@ -7,6 +7,7 @@
 use super::go_regex::Regex;
 
 /// The one selector of a file. A regex that Go would not take is `None` and never matches.
+#[derive(Debug)]
 pub enum Selector {
     /// A key on the path ends with it: not encrypted.
     UnencryptedSuffix(Vec<u8>),

@@ -7,6 +7,7 @@ mod flat;
 pub mod ini;
 pub mod json;
 mod printed;
+pub mod yaml;
 
 use std::path::Path;
 

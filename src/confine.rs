@@ -1,8 +1,8 @@
 //! What the process gives up before it holds a secret.
 //!
-//! No core dump and no tracing by other processes of the same user: two system calls. Capabilities stay: of
-//! those that root has, landing needs sys_admin (mount), chown, dac_override, fowner and dac_read_search, with
-//! which the others can be had back, so that dropping those would cost calls and protect nothing.
+//! No core dump and no tracing by other processes of the same user: two system calls. Capabilities stay: those
+//! that landing needs (mounting, giving files away, reading any file) are as good as all, so that dropping the
+//! others would cost calls and protect nothing.
 
 use nix::sys::{
     prctl::set_dumpable,

@@ -6,7 +6,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::HashMap,
+    collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -44,7 +44,7 @@ struct Table {
     /// What one of its names is called in messages.
     noun: &'static str,
     path: PathBuf,
-    ids: OnceCell<std::result::Result<HashMap<String, u32>, String>>,
+    ids: OnceCell<std::result::Result<BTreeMap<String, u32>, String>>,
 }
 
 impl Owners {
@@ -130,8 +130,8 @@ impl Table {
 
 /// Names and ids of passwd or group: in both, the first field is the name and the third the id. Of two lines with a
 /// name the first counts; what is no such line is passed over, as the C library does.
-fn parse(bytes: &[u8]) -> HashMap<String, u32> {
-    let mut ids = HashMap::new();
+fn parse(bytes: &[u8]) -> BTreeMap<String, u32> {
+    let mut ids = BTreeMap::new();
     for line in bytes.split(|&byte| byte == b'\n') {
         let mut fields = line.split(|&byte| byte == b':');
         let (Some(name), Some(id)) = (fields.next(), fields.nth(1)) else { continue };

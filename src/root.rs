@@ -211,3 +211,117 @@ fn relative(path: &Path) -> &Path {
     let rest = components.as_path();
     if rest.as_os_str().is_empty() { Path::new(".") } else { rest }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        io::Read,
+        os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink},
+    };
+
+    use super::*;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let dir = PathBuf::from(format!("/dev/shm/forestage-root-{name}-{}", std::process::id()));
+            fs::create_dir_all(dir.join("in")).unwrap();
+            Self(dir)
+        }
+
+        fn root(&self) -> Root {
+            Root::at(&self.0.join("in")).unwrap()
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn symlinks_stay_inside_the_root() {
+        let dir = Dir::new("inside");
+        let root = dir.root();
+        fs::create_dir_all(dir.0.join("in/persist/etc/deep")).unwrap();
+        fs::write(dir.0.join("in/persist/etc/file"), "inside").unwrap();
+        for (target, name) in [
+            ("/persist/etc", "absolute"),
+            ("persist/etc", "relative"),
+            ("../../../../persist/./etc", "upwards"),
+            ("absolute", "twice"),
+            ("loop", "loop"),
+            ("/nowhere/etc", "dangling"),
+            ("/persist/etc/file", "file"),
+        ] {
+            symlink(target, dir.0.join("in").join(name)).unwrap();
+        }
+        let inode = fs::metadata(dir.0.join("in/persist/etc/deep")).unwrap().ino();
+        let cases = [
+            ("absolute", Ok(true)),
+            ("relative", Ok(true)),
+            ("upwards", Ok(true)),
+            ("twice", Ok(true)),
+            ("persist/etc", Ok(true)),
+            ("loop", Err(())),
+            ("dangling", Ok(false)),
+            ("file", Err(())),
+            ("missing", Ok(false)),
+        ];
+        for (name, expected) in cases {
+            let path = Path::new("/").join(name).join("deep");
+            let found = root.find_dir(&path, OFlag::O_PATH).map_err(|_| ());
+            let found = found.map(|dir| dir.is_some_and(|dir| fstat(dir).unwrap().st_ino == inode));
+            assert_eq!(found, expected, "{name}");
+        }
+        for name in ["absolute", "relative", "upwards", "twice"] {
+            let mut text = String::new();
+            root.open(&Path::new("/").join(name).join("file")).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, "inside", "{name}");
+        }
+        assert!(root.open(Path::new("/loop/file")).is_err());
+    }
+
+    #[test]
+    fn missing_directories_are_made_inside() {
+        let dir = Dir::new("make");
+        let root = dir.root();
+        symlink("/a", dir.0.join("in/link")).unwrap();
+        fs::create_dir(dir.0.join("in/a")).unwrap();
+        root.make_dir(Path::new("/link/b/c"), OFlag::O_RDONLY, Mode::from_bits_truncate(0o751)).unwrap();
+        let about = fs::metadata(dir.0.join("in/a/b/c")).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o751);
+        fs::write(dir.0.join("in/file"), "").unwrap();
+        let made = root.make_dir(Path::new("/file/x"), OFlag::O_RDONLY, Mode::S_IRWXU);
+        assert!(made.is_err());
+        root.make_dir(Path::new("/"), OFlag::O_RDONLY, Mode::S_IRWXU).unwrap();
+    }
+
+    #[test]
+    fn symlinks_of_other_users_lead_nowhere() {
+        let dir = Dir::new("planted");
+        fs::create_dir_all(dir.0.join("in/target")).unwrap();
+        let link = dir.0.join("in/link");
+        symlink("target", &link).unwrap();
+        let find = || dir.root().find_dir(Path::new("/link"), OFlag::O_PATH);
+        assert!(find().unwrap().is_some());
+        if lchown(&link, Some(1000), None).is_err() {
+            eprintln!("skipped: only root can give a symlink away");
+            return;
+        }
+        let failure = find().unwrap_err().to_string();
+        assert!(failure.contains("uid 1000"), "{failure}");
+    }
+
+    #[test]
+    fn paths_are_moved_below_the_root() {
+        let dir = Dir::new("join");
+        assert_eq!(Root::system().join(Path::new("/run/x")), Path::new("/run/x"));
+        assert_eq!(dir.root().join(Path::new("/run/x")), dir.0.join("in/run/x"));
+        assert_eq!(dir.root().join(Path::new("//run/x")), dir.0.join("in/run/x"));
+        assert!(Root::at(Path::new("/dev/null")).is_err());
+    }
+}

@@ -1,7 +1,7 @@
 //! Compares what is to land with the current generation: for restarts, for the log, and for `reuseUnchanged`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     os::{
         fd::OwnedFd,
@@ -110,9 +110,9 @@ impl Rest {
         links: &[(usize, Link)],
         ownership: &Ownership,
     ) -> nix::Result<Self> {
-        let files: HashSet<&[u8]> =
+        let files: BTreeSet<&[u8]> =
             entries.iter().map(|entry| entry.file.path.as_os_str().as_bytes()).collect();
-        let links: HashMap<&[u8], &Link> =
+        let links: BTreeMap<&[u8], &Link> =
             links.iter().map(|(_, link)| (link.path.as_os_str().as_bytes(), link)).collect();
         let paths = entries.iter().map(|entry| entry.file.path.as_path());
         let wanted = directories(paths.chain(links.values().map(|link| link.path.as_path())));

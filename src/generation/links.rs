@@ -58,10 +58,10 @@ pub(super) fn plan(place: &Place, ownership: &Ownership, entries: &[Entry<'_>]) 
         if below == Some(entry.file.path.as_path()) {
             continue;
         }
-        let plain = entry.path.is_absolute()
+        let fits = entry.path.is_absolute()
             && entry.path.file_name().is_some()
             && !entry.path.components().any(|component| component == Component::ParentDir);
-        if !plain || below.is_some_and(|below| below.as_os_str().is_empty()) {
+        if !fits || below.is_some_and(|below| below.as_os_str().is_empty()) {
             let failure = Failure::new(format!("{} cannot be a link", entry.path.display()))
                 .fix("path must be absolute, without \"..\", and not symlinkPath itself");
             plan.failures.push((number, failure));
@@ -69,15 +69,13 @@ pub(super) fn plan(place: &Place, ownership: &Ownership, entries: &[Entry<'_>]) 
         }
         let target = place.symlink_path.join(&entry.file.path);
         let owner = ownership.wanted(entry.file.owner);
-        match below {
-            Some(below) => {
-                let path = below.components().collect();
-                plan.inner.push((number, Link { path, target, owner: None }));
-            }
-            None => {
-                let path = entry.path.components().collect();
-                plan.outer.push((number, Link { path, target, owner }));
-            }
+        if let Some(below) = below {
+            // It has the generation's own owner, and no need of another: what it leads to has one.
+            let path = below.components().collect();
+            plan.inner.push((number, Link { path, target, owner: None }));
+        } else {
+            let path = entry.path.components().collect();
+            plan.outer.push((number, Link { path, target, owner }));
         }
     }
     plan.outer.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
@@ -240,10 +238,12 @@ mod tests {
         assert_eq!(plan.outer[0].1.target, Path::new("/run/secrets/d"));
     }
 
+    /// Name, what is there, where it leads afterwards, whether it could be made.
+    type Case = (&'static str, &'static dyn Fn(&Path), &'static str, bool);
+
     #[test]
     fn what_is_ours_changes_and_what_is_not_stays() {
-        // What is there, and what it is afterwards; with an error where it stays.
-        let cases: [(&str, &dyn Fn(&Path), &str, bool); 8] = [
+        let cases: [Case; 8] = [
             ("nothing", &|_| {}, "/run/secrets/new", true),
             ("ours, right", &|at| symlink("/run/secrets/new", at).unwrap(), "/run/secrets/new", true),
             (

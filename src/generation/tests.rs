@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    State::{Added, Modified, Unchanged},
     trial::{SYSTEM, Trial, Wish, entries},
     *,
 };
@@ -54,7 +55,7 @@ fn a_first_landing_is_whole() {
         ];
         let landed = land_with(trial.settings(realm), &wishes).unwrap();
         assert_eq!((landed.generation, landed.first, landed.changed), (1, true, true));
-        assert_eq!(states(&landed), [State::Added; 5]);
+        assert_eq!(states(&landed), [Added; 5]);
         assert!(landed.requests.is_empty() && landed.unit_failure.is_none());
         assert!(landed.change_lines(&entries(&wishes), false).is_empty());
         assert!(landed.entries.iter().all(|outcome| outcome.link.is_none()));
@@ -131,11 +132,13 @@ fn changes_are_found_told_and_asked_for() {
     let told = land_with(dry, &after).unwrap();
     assert_eq!(names(&trial, "/run/secrets.d"), ["1"]);
     assert!(names(&trial, "/run/nixos").is_empty());
-    assert_eq!(told.requests.restart.iter().map(|unit| format!("{unit}\n")).collect::<String>(), restarts);
-    let same = inode("/run/secrets/../secrets.d/1/same");
+    assert_eq!(
+        told.requests.restart.iter().flat_map(|unit| [unit.as_str(), "\n"]).collect::<String>(),
+        restarts
+    );
+    let same = inode("/run/secrets.d/1/same");
 
     let landed = land(&trial, &after);
-    use State::{Added, Modified, Unchanged};
     assert_eq!(states(&landed), [Unchanged, Modified, Modified, Modified, Unchanged, Added, Modified, Added]);
     assert_eq!(states(&told), states(&landed));
     assert_eq!(
@@ -253,9 +256,12 @@ fn links_that_are_not_ours_stay_and_stale_ones_go() {
     assert_eq!(names(&trial, "/run/secrets.d"), [".forestage", "3"]);
 }
 
+/// Name, what is there, whether it may be replaced.
+type Case = (&'static str, &'static dyn Fn(&Trial), bool);
+
 #[test]
 fn what_is_no_generation_is_replaced_without_restarts() {
-    let cases: [(&str, &dyn Fn(&Trial), bool); 5] = [
+    let cases: [Case; 5] = [
         (
             "directory",
             &|trial| {
@@ -357,4 +363,93 @@ fn a_failure_leaves_the_old_generation_alone() {
     assert_eq!(names(&trial, "/run/secrets.d"), ["1"]);
     assert_eq!(trial.link("/run/secrets"), "/run/secrets.d/1");
     assert_eq!(trial.read("/run/secrets.d/1/a"), "A");
+}
+
+#[test]
+fn requests_that_failed_are_made_by_the_next_run_once() {
+    let trial = Trial::new("replay");
+    let list = trial.path("/run/nixos/activation-restart-list");
+    fs::create_dir_all(&list).unwrap();
+    let wish = |text: &str| [Wish::new("a", text).restart("a.service").reload("b.service")];
+    land(&trial, &wish("1"));
+    let landed = land(&trial, &wish("2"));
+    assert!(landed.unit_failure.is_some());
+    assert_eq!(trial.link("/run/secrets"), "/run/secrets.d/2");
+    assert_eq!(trial.read("/run/nixos/activation-reload-list"), "b.service\n");
+
+    // It works the second time.
+    fs::remove_dir(&list).unwrap();
+    let landed = land(&trial, &wish("2"));
+    assert_eq!(landed.replayed.restart.len(), 1);
+    assert!(landed.requests.is_empty() && landed.unit_failure.is_none());
+    assert_eq!(trial.read("/run/nixos/activation-restart-list"), "a.service\n");
+    assert_eq!(trial.read("/run/nixos/activation-reload-list"), "b.service\n");
+
+    // It never works: it is told twice, not for ever.
+    fs::remove_file(&list).unwrap();
+    fs::create_dir(&list).unwrap();
+    assert!(land(&trial, &wish("3")).unit_failure.is_some());
+    assert!(land(&trial, &wish("3")).unit_failure.is_some());
+    let landed = land(&trial, &wish("3"));
+    assert!(landed.unit_failure.is_none() && landed.replayed.is_empty());
+}
+
+#[test]
+fn nothing_is_asked_for_a_generation_that_never_came() {
+    let trial = Trial::new("never");
+    fs::create_dir_all(trial.path("/run/nixos")).unwrap();
+    fs::create_dir(trial.path("/etc")).unwrap();
+    let wishes = [Wish::new("a", "1")];
+    land(&trial, &wishes);
+    // A run that was going to make generation 2, and link it, was killed before its swap.
+    let requests =
+        Requests { restart: vec![crate::units::Unit::parse("a.service").unwrap()], reload: vec![] };
+    let link = Link { path: "/etc/a".into(), target: "/before/a".into(), owner: None };
+    let pending = Pending { generation: 2, stale: vec![], requests };
+    let mount = OwnedFd::from(fs::File::open(trial.path("/run/secrets.d")).unwrap());
+    Record { links: vec![link], pending: Some(pending) }.save(&mount).unwrap();
+    symlink("/before/a", trial.path("/etc/a")).unwrap();
+
+    let landed = land(&trial, &wishes);
+    assert!(landed.replayed.is_empty());
+    assert_eq!(landed.generation, 2);
+    assert!(names(&trial, "/run/nixos").is_empty());
+    // Its link was ours, and is not wanted.
+    assert_eq!(trial.link("/etc/a"), "<none>");
+    // Nor when that number is current afterwards.
+    assert!(land(&trial, &wishes).replayed.is_empty());
+}
+
+#[test]
+fn a_dry_run_writes_nothing_at_all() {
+    let trial = Trial::new("dry");
+    let mut settings = trial.settings(SYSTEM);
+    settings.dry = true;
+    let wishes = [Wish::new("a", "1").at("/etc/a")];
+    let landed = land_with(settings, &wishes).unwrap();
+    assert_eq!((landed.generation, landed.first, landed.changed), (1, true, true));
+    assert!(names(&trial, "/").is_empty());
+}
+
+#[test]
+fn plaintext_stays_off_disks() {
+    // Without the right to mount, or in a user's session, the mount point must be in RAM already.
+    let dir = std::env::temp_dir().join(format!("forestage-disk-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let kind = nix::sys::statfs::statfs(&dir).unwrap().filesystem_type();
+    if kind == nix::sys::statfs::TMPFS_MAGIC {
+        eprintln!("skipped: {} is a tmpfs", dir.display());
+        return;
+    }
+    let trial = Trial::new("disk");
+    let mut settings = trial.settings(Realm::User);
+    let root = crate::root::Root::at(&dir).unwrap();
+    settings.place = Place::new(root, Path::new("/run/secrets.d"), Path::new("/run/secrets")).unwrap();
+    let failure = land_with(settings.clone(), &[Wish::new("a", "1")]).unwrap_err().to_string();
+    assert!(failure.contains("--allow-disk"), "{failure}");
+    assert!(fs::symlink_metadata(dir.join("run/secrets")).is_err());
+    settings.allow_disk = true;
+    let landed = land_with(settings, &[Wish::new("a", "1")]).unwrap();
+    assert!(landed.warnings.iter().any(|warning| warning.contains("not in RAM")), "{:?}", landed.warnings);
+    fs::remove_dir_all(&dir).unwrap();
 }

@@ -5,6 +5,7 @@
 //! the current generation's file: one call instead of five, and no second copy in memory.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     os::{
         fd::{AsFd, OwnedFd},
@@ -114,7 +115,7 @@ impl<'a> Writer<'a> {
         {
             ownership.judge(fchown(&open, Some(owner.uid.into()), Some(owner.gid.into())))?;
         }
-        if mode != closed { fchmod(&open, mode) } else { Ok(()) }
+        if mode == closed { Ok(()) } else { fchmod(&open, mode) }
     }
 
     fn link(&mut self, link: &Link) -> nix::Result<()> {
@@ -179,8 +180,8 @@ fn write_all(file: impl AsFd, mut bytes: &[u8]) -> nix::Result<()> {
 }
 
 /// The directories that the files and links need, as bytes of paths below the generation.
-pub(super) fn directories<'a>(paths: impl Iterator<Item = &'a Path>) -> std::collections::HashSet<&'a [u8]> {
-    let mut directories = std::collections::HashSet::new();
+pub(super) fn directories<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeSet<&'a [u8]> {
+    let mut directories = BTreeSet::new();
     for path in paths {
         for above in path.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty()) {
             // What is above a known directory is known.

@@ -65,7 +65,7 @@ pub(super) fn dearmor(text: &[u8]) -> Result<Vec<u8>, Damage> {
         if line == BEGIN {
             break;
         }
-        if !line.trim_ascii().is_empty() {
+        if !is_blank(line) {
             return Err("its armor begins with another line");
         }
         if text.len() - rest.len() > MAX_BLANKS {
@@ -82,6 +82,14 @@ pub(super) fn dearmor(text: &[u8]) -> Result<Vec<u8>, Damage> {
             return Err("a line of its armor is empty or too long");
         }
         let before = bytes.len();
+        // Go's decoder skips line ends anywhere, and here that is CR.
+        let clean: Vec<u8>;
+        let text = if text.contains(&b'\r') {
+            clean = text.iter().copied().filter(|byte| *byte != b'\r').collect();
+            &clean
+        } else {
+            text
+        };
         BASE64_STANDARD.decode_vec(text, &mut bytes).map_err(|_| "a line of its armor is not base64")?;
         if bytes.len() - before < COLUMN_BYTES {
             if line(&mut rest) != Some(END) {
@@ -90,10 +98,15 @@ pub(super) fn dearmor(text: &[u8]) -> Result<Vec<u8>, Damage> {
             break;
         }
     }
-    if !rest.trim_ascii().is_empty() || rest.len() >= MAX_BLANKS {
+    if rest.len() >= MAX_BLANKS || !is_blank(rest) {
         return Err("something follows its armor");
     }
     Ok(bytes)
+}
+
+/// Is there nothing but what Unicode takes for blanks?
+fn is_blank(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// Takes one line from the front, without its end.

@@ -104,8 +104,8 @@ const MISNAMED: usize = 8192;
 struct Attempt {
     /// Key entries that nobody can open, and why.
     damaged: Vec<(String, Damage)>,
-    /// Groups that were opened.
-    opened: usize,
+    /// The recipients by whose entries groups were opened.
+    opened: Vec<String>,
     /// Why the parts of the data key could not be put together.
     parts: Option<&'static str>,
     /// What commands said.
@@ -190,7 +190,10 @@ impl Keyring {
         let mut unlimited = usize::MAX;
         for (entry, identity) in entries().filter_map(|entry| Some((entry, self.named(entry)?))) {
             match open_entry([identity].into_iter(), entry, &mut unlimited) {
-                Ok(Some(part)) => return Some(part),
+                Ok(Some(part)) => {
+                    attempt.opened.push(entry.recipient.clone());
+                    return Some(part);
+                }
                 Ok(None) => {}
                 Err(damage) => attempt.damaged.push((entry.recipient.clone(), damage)),
             }
@@ -201,7 +204,10 @@ impl Keyring {
             let others =
                 self.identities.iter().filter(|other| named.is_none_or(|named| !ptr::eq(*other, named)));
             match open_entry(others, entry, &mut budget) {
-                Ok(Some(part)) => return Some(part),
+                Ok(Some(part)) => {
+                    attempt.opened.push(entry.recipient.clone());
+                    return Some(part);
+                }
                 Ok(None) => {}
                 Err(_) if named.is_some() => {}
                 Err(damage) => attempt.damaged.push((entry.recipient.clone(), damage)),
@@ -248,7 +254,6 @@ type Part = Zeroizing<Vec<u8>>;
 /// The data key, if enough parts are there.
 fn whole(parts: &[Option<Part>], metadata: &Metadata, attempt: &mut Attempt) -> Option<DataKey> {
     let opened: Vec<Part> = parts.iter().flatten().cloned().collect();
-    attempt.opened = opened.len();
     attempt.parts = None;
     if let [_] = parts {
         return opened.into_iter().next().map(DataKey::new);
@@ -297,7 +302,10 @@ fn run_for_group(command: &KeyCommand, group: &[KeyEntry], attempt: &mut Attempt
     for entry in group.iter().filter(|entry| entry.kind == KeyKind::Age) {
         let found = command.run(&entry.recipient);
         match open_entry(found.identities.iter(), entry, &mut MISNAMED.clone()) {
-            Ok(Some(part)) => return Some(part),
+            Ok(Some(part)) => {
+                attempt.opened.push(entry.recipient.clone());
+                return Some(part);
+            }
             Ok(None) => {}
             Err(damage) => attempt.damaged.push((entry.recipient.clone(), damage)),
         }

@@ -31,14 +31,22 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
         let reason = attempt.parts.map(|reason| format!(": {reason}")).unwrap_or_default();
         failure = failure.fact(
             "key groups",
-            format!("{groups}, of which {needed} are needed, {} opened{reason}", attempt.opened),
+            format!("{groups}, of which {needed} are needed, {} opened{reason}", attempt.opened.len()),
         );
     }
+    let opened: HashSet<&str> = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
+    let has = |names: &dyn Fn(&str) -> bool, identity: &Identity| {
+        identity.recipients().iter().any(|own| names(own))
+    };
+    let opens = |identity: &Identity| has(&|own| opened.contains(own), identity);
+    let named = |identity: &Identity| has(&|own| seen.contains(&(KeyKind::Age, own)), identity);
     let tried = lines(keyring.identities().iter(), |identity| {
-        let recipients = identity.recipients();
-        let named = recipients.iter().any(|own| seen.contains(&(KeyKind::Age, own.as_str())));
-        let why = if named { "the file names it, but its key entry does not open" } else { "not among them" };
-        format!("{}: {}: {why}", identity.source, recipients.join(" or "))
+        let why = match identity {
+            identity if opens(identity) => "opens its key group",
+            identity if named(identity) => "the file names it, but its key entry does not open",
+            _ => "not among them",
+        };
+        format!("{}: {}: {why}", identity.source, identity.recipients().join(" or "))
     });
     failure = failure.fact("tried", if tried.is_empty() { "nothing: there is no identity" } else { &tried });
     let unread = keyring.unread().iter().chain(&attempt.unread);
@@ -53,13 +61,17 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     for (label, text) in facts.into_iter().filter(|(_, text)| !text.is_empty()) {
         failure = failure.fact(label, text);
     }
-    match keyring.identities().iter().flat_map(Identity::recipients).next() {
+    if keyring.identities().is_empty() {
+        return failure.fix(
+            "give this machine an identity: sops.age.keyFile, sops.age.sshKeyPaths or SOPS_AGE_KEY_FILE",
+        );
+    }
+    let others = keyring.identities().iter().filter(|identity| !named(identity) && !opens(identity));
+    match others.flat_map(Identity::recipients).next() {
         Some(recipient) => {
             failure.fix(format!("add {recipient} to .sops.yaml, then run sops updatekeys on the file"))
         }
-        None => failure.fix(
-            "give this machine an identity: sops.age.keyFile, sops.age.sshKeyPaths or SOPS_AGE_KEY_FILE",
-        ),
+        None => failure,
     }
 }
 

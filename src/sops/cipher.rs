@@ -383,3 +383,197 @@ fn decode_base64(buffer: &mut [u8], to: usize, from: std::ops::Range<usize>) -> 
     }
     Some(to)
 }
+
+#[cfg(test)]
+impl Cipher {
+    /// An encrypted value, for tests.
+    pub(crate) fn seal(&self, kind: &str, plain: &[u8], iv: &[u8], aad: &[u8]) -> String {
+        use base64::prelude::BASE64_STANDARD;
+        let counter = self.first_counter(iv).unwrap();
+        let Aes::Of256(aes) = &self.aes else { panic!("tests seal with 32 bytes") };
+        let mut stream = CtrCore::<&Aes256Enc, Ctr32BE>::inner_iv_init(aes, &counter);
+        let mut tag = Block::default();
+        stream.write_keystream_block(&mut tag);
+        let mut data = plain.to_vec();
+        stream.try_apply_keystream_partial(data.as_mut_slice().into()).unwrap();
+        let mut hash = self.ghash.clone();
+        hash.update_padded(aad);
+        hash.update_padded(&data);
+        hash.update(&[lengths(aad.len(), data.len())]);
+        tag.iter_mut().zip(hash.finalize()).for_each(|(byte, hash)| *byte ^= hash);
+        let [data, iv, tag] = [&data, iv, &tag[..]].map(|part: &[u8]| BASE64_STANDARD.encode(part));
+        format!("ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{kind}]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOO: &str = "ENC[AES256_GCM,data:oYyi,iv:MyIDYbT718JRr11QtBkcj3Dwm4k1aCGZBVeZf0EyV8o=,tag:t5z2Z023Up0kxwCgw1gNxg==,type:str]";
+
+    fn hex(text: &str) -> Vec<u8> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    fn open(text: &str) -> Result<(Type, String), Fault> {
+        let cipher = Cipher::new(&[b'f'; 32]).unwrap();
+        let opened = cipher.open(text.into(), b"bar:")?;
+        Ok((opened.0, String::from_utf8(opened.1.to_vec()).unwrap()))
+    }
+
+    /// Made with Go's crypto/cipher: key, additional data, value, plaintext.
+    const GO: [(&str, &str, &str, &str); 8] = [
+        (
+            "f3ff4d451e429e182215aaee06a2d64b",
+            "56620938",
+            "ENC[AES256_GCM,data:q7is0JgZS+dOaklCWCNwsq2AJck=,iv:bRqtyeUDHkuZvxGu,tag:KjfDwOvfw6tfknXxiw572g==,type:str]",
+            "0a796ebc44c85fd174bfccf43cb5f561cd0040e8",
+        ),
+        (
+            "5c6601ddb3fc1472b881d99c8428183c3fae7166ecbd7cc3",
+            "",
+            "ENC[AES256_GCM,data:UuWTns8=,iv:uibFXi9RackvL0aR,tag:LSSsfyS+oeq+z+6qiOaw1Q==,type:str]",
+            "fae28d00f7",
+        ),
+        (
+            "4ecaf24ca41c0d577477c4b2615a7b07d8dd0abb8f6026f0560c8be735092e6f",
+            "2a15b56f9129d9e3115d909e05ac788f4f",
+            "ENC[AES256_GCM,data:Ulvjn3zOrAJ5bKLkVDaIE3CqrtwS6soq6qnANV+udmJx,iv:0TImaN9NaxXFJCJV,tag:DNdln7Pe+01HNqeafbPUQQ==,type:str]",
+            "4e2ca75f2c30531c00dd92d4e7d5b2c494d150ad051371aed6b0eae1a7723c552f",
+        ),
+        (
+            "dee8cf81def8e1fa903b13363e45f90d",
+            "8935a98423b94884d844619001f27bfb",
+            "ENC[AES256_GCM,data:So0i/z8xtFOyzLh/cdTvjA==,iv:1w==,tag:flr9a3DfrHIXoxYzf2hUNw==,type:str]",
+            "afadeadf2034f49bd58cf46e9f6e9e85",
+        ),
+        (
+            "101f0737b6b793a57890d5056c85a2cf6b3d25c5346722ac",
+            "8afc0f55eda2b8ccaf36fe986d4d03baa95e2b531a5401a16901da5c0acce8",
+            "ENC[AES256_GCM,data:r3RYmiXl1qsXFb9wHC+z1G1nreoCUhnPlv6fsWMws6qDq+KzRisvNg==,iv:0kBEzcxzhNU=,tag:DJsOovXV/pCFozrIuE7wFA==,type:str]",
+            "d27c18596c97cd0046e8d043cb701e43bc9e40a1a57a9f80e4a79df221c8196421a6de653d73c4f3",
+        ),
+        (
+            "1aa5efa2efa7a64365868a58de78b52292f3f18158dc7a20ebb15c51bf5ccb08",
+            "b8",
+            "ENC[AES256_GCM,data:Uw==,iv:Cvd5mlrAO6o2qWZVdxL7QA==,tag:s0/yziNxjuEfu/FnP29RSQ==,type:str]",
+            "19",
+        ),
+        (
+            "e29e6587f322600ef6c56dfd1a0e69fce01ce29ebbb0ed26cb20968b1fe608f8",
+            "4f490cc4e40fc70e579c5491cbc544a78a2b401ab4967031620c6a2984743e995414c211331503004c73b9690b0b3a01",
+            "ENC[AES256_GCM,data:YtoRYBRte0tdtOQ+FjNR+wzUQH5jd4e2OE0dyRPF2JgwTCQXS+3FImF07ba786XDGCKWat2dsd4+yeUbYOm6EgqsqHiA0A==,iv:3VrngetlUaNuYC7zdVXrKHoHK01+waHnOYeks4e+Jm0=,tag:QVGOPoqzPz53QjzwxIOyHQ==,type:str]",
+            "5815cf2f1b47789d2587a1090c68efc7b82b0de3f10b5eb5ada9069a4aa6d39373c678fda972a206145b83717f2795bbb6718d7067318d759b4966f6670741ffb37ee9041839",
+        ),
+        (
+            "8cb16f68a44f41c59f0f1ae03116467c179b3c7a288b3ae9f9dce4aa5da7ffd8",
+            "25ec991674",
+            "ENC[AES256_GCM,data:ykV8HZttbEn1JJEtnKUv,iv:OfSEeGy/CFZCFgTZtwjE7KkO4WixdODky4o8itayC+pkeK+X4XoDq4cKWx2nc/6spk0KQ8FMM2vI63wz,tag:szc9eealRCy3d67J3EGo9A==,type:str]",
+            "f959b3cbede39335b3f99a4e5c1f3e",
+        ),
+    ];
+
+    #[test]
+    fn any_key_length_and_any_nonce_length() {
+        for (key, aad, text, plain) in GO {
+            let cipher = Cipher::new(&hex(key)).unwrap();
+            let (kind, opened) = cipher.open(text.into(), &hex(aad)).unwrap();
+            assert_eq!((kind, &*opened), (Type::Str, &hex(plain)[..]));
+            assert_eq!(cipher.open(text.into(), b"other"), Err(Fault::Authentication));
+        }
+        for length in [0, 1, 15, 17, 31, 33, 64] {
+            assert_eq!(Cipher::new(&vec![1; length]).err(), Some(Fault::KeyLength(length)));
+        }
+    }
+
+    #[test]
+    fn forms_that_sops_reads() {
+        for text in [
+            FOO.to_owned(),
+            format!("{FOO} and what follows"),
+            format!("{FOO}\r"),
+            format!("{FOO}\n]"),
+            // CR inside base64 is ignored; so are the bits behind the last byte.
+            FOO.replace("oYyi", "o\rYyi\r"),
+            FOO.replace("V8o=", "V8p="),
+            // Data and tag are joined before they are told apart.
+            FOO.replace("data:oYyi", "data:oYyit5z2").replace("tag:t5z2", "tag:"),
+        ] {
+            assert_eq!(open(&text), Ok((Type::Str, "foo".to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_that_sops_refuses() {
+        for (text, fault) in [
+            (String::new(), Fault::Form),
+            ("plain".to_owned(), Fault::Form),
+            (format!(" {FOO}"), Fault::Form),
+            (FOO.replace(']', ""), Fault::Form),
+            (FOO.replace("oYyi", ""), Fault::Form),
+            (FOO.replace("type:str", "type:"), Fault::Form),
+            (FOO.replace(",tag:", ",tag"), Fault::Form),
+            (FOO.replace(",iv:", "\n,iv:"), Fault::Form),
+            (FOO.replace("V8o=", "V8o"), Fault::Base64("iv")),
+            (FOO.replace("oYyi", "oY==oYyi"), Fault::Base64("data")),
+            (FOO.replace("oYyi", "oY-i"), Fault::Base64("data")),
+            (FOO.replace("oYyi", "oY i"), Fault::Base64("data")),
+            (FOO.replace("Nxg==", "Nx"), Fault::Base64("tag")),
+            (FOO.replace("t5z2Z023Up0kxwCgw1gNxg==", "t5z2"), Fault::Length("tag")),
+            (FOO.replace("oYyi", "oYyj"), Fault::Authentication),
+            (FOO.replace("iv:My", "iv:Mx"), Fault::Authentication),
+            (FOO.replace("type:str", "type:bytes"), Fault::UnknownType),
+            // The last `]` of the line ends the type.
+            (format!("{FOO}]"), Fault::UnknownType),
+        ] {
+            assert_eq!(open(&text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_values_and_line_breaks_in_them() {
+        let cipher = Cipher::new(&[b'f'; 32]).unwrap();
+        for length in [766, 767, 768, 769, 1535, 1536, 100_000] {
+            let plain: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let text = cipher.seal("str", &plain, &[9; 32], b"bar:");
+            assert_eq!(&*cipher.open(text.as_str().into(), b"bar:").unwrap().1, plain);
+            let (head, tail) = text.split_at(text.len() / 2);
+            let broken = format!("{}\r\r{tail}", head.replace("data:", "data:\r"));
+            assert_eq!(&*cipher.open(broken.as_str().into(), b"bar:").unwrap().1, plain);
+            // Padding in the middle is none.
+            let (head, tail) = text.split_at("ENC[AES256_GCM,data:".len() + 4 * (length / 8));
+            let padded = format!("{head}AA=={tail}");
+            assert_eq!(cipher.open(padded.as_str().into(), b"bar:"), Err(Fault::Base64("data")));
+        }
+    }
+
+    #[test]
+    fn a_path_is_its_keys_and_colons() {
+        let cipher = Cipher::new(&[b'f'; 32]).unwrap();
+        let mut path = Path::new(&cipher);
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let check = |path: &Path, keys: &[Vec<u8>]| {
+            let mut aad = keys.join(&b':');
+            aad.push(b':');
+            let text = cipher.seal("int", b"5", &[3; 32], &aad);
+            assert!(cipher.open_at(text.as_str().into(), path).is_ok(), "{keys:?}");
+        };
+        check(&path, &keys);
+        for length in [0, 1, 13, 15, 16, 17, 40, 0, 3] {
+            keys.push(vec![b'k'; length]);
+            path.enter(&keys[keys.len() - 1]);
+            check(&path, &keys);
+            path.enter(b"sibling");
+            path.leave();
+            check(&path, &keys);
+        }
+        while keys.pop().is_some() {
+            path.leave();
+            check(&path, &keys);
+        }
+    }
+}

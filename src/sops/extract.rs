@@ -104,3 +104,80 @@ fn steps(path: &str) -> Result<Vec<Step<'_>>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::formats::Format;
+
+    #[test]
+    fn paths() {
+        for (path, expected) in [
+            ("", Some(vec![])),
+            (r#"["a"]["b"][0]"#, Some(vec![Step::Key("a"), Step::Key("b"), Step::Index(0)])),
+            ("['a'][+12]", Some(vec![Step::Key("a"), Step::Index(12)])),
+            (r#"["a']"#, Some(vec![Step::Key("a")])),
+            (r#"["a"]]"#, Some(vec![Step::Key("a\"")])),
+            (r#"["a]b"]"#, Some(vec![Step::Key("a]b")])),
+            ("[\"\"]", Some(vec![Step::Key("")])),
+            ("[[0]", Some(vec![Step::Index(0)])),
+            (r#"["a[b"]"#, None),
+            ("a", None),
+            (r#"x["a"]"#, None),
+            ("[]", None),
+            ("[\"]", None),
+            ("[-1]", None),
+            ("[1 ]", None),
+            ("[99999999999999999999999]", None),
+        ] {
+            assert_eq!(steps(path).ok(), expected, "{path}");
+        }
+    }
+
+    fn pair(key: &str, value: Value) -> Entry {
+        Entry::Pair(key.into(), value)
+    }
+
+    fn document() -> Document {
+        let list =
+            vec![Value::Comment(" c".into()), Value::Int(1), Value::List(vec![Value::Str("x".into())])];
+        let first = vec![
+            Entry::Comment("k".into()),
+            pair("k", Value::Map(vec![pair("s", Value::Str("text".into())), pair("n", Value::Null)])),
+            pair("k", Value::Int(2)),
+            pair("l", Value::List(list)),
+        ];
+        Document {
+            format: Format::Yaml,
+            branches: vec![first, vec![pair("z", Value::Int(3))]],
+            plain_comments: 0,
+        }
+    }
+
+    #[test]
+    fn parts() {
+        let text = |path| match document().extract(path) {
+            Ok(Extracted::Text(text)) => Some(String::from_utf8(text.to_vec()).unwrap()),
+            _ => None,
+        };
+        let value = |path| match document().extract(path) {
+            Ok(Extracted::Value(value)) => Some(value),
+            _ => None,
+        };
+        assert_eq!(text(r#"["k"]["s"]"#).as_deref(), Some("text"));
+        assert_eq!(value(r#"["k"]["n"]"#), Some(Value::Null));
+        // Comments count.
+        assert_eq!(value(r#"["l"][1]"#), Some(Value::Int(1)));
+        assert_eq!(text(r#"["l"][2][0]"#).as_deref(), Some("x"));
+        for path in [r#"["m"]"#, "[0]", r#"["k"]["s"]["t"]"#, r#"["l"]["k"]"#, r#"["l"][3]"#] {
+            assert!(document().extract(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_stands_before_the_other_documents() {
+        let Ok(Extracted::Document(document)) = document().extract(r#"["k"]"#) else { panic!("no mapping") };
+        let keys: Vec<_> = document.branches.iter().map(Vec::len).collect();
+        assert_eq!(keys, [2, 1]);
+    }
+}

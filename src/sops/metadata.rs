@@ -318,3 +318,187 @@ fn is_semver(text: &str) -> bool {
         && pre
             .is_none_or(|pre| pre.split('.').all(|part| if digits(part) { number(part) } else { word(part) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, Value)]) -> Branch {
+        pairs.iter().map(|(key, value)| Entry::Pair(key.as_bytes().to_vec(), value.clone())).collect()
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Str(text.into())
+    }
+
+    fn age(recipient: &str) -> Value {
+        Value::List(vec![Value::Map(map(&[("recipient", text(recipient)), ("enc", text("sealed"))]))])
+    }
+
+    /// Metadata that is whole, with these fields added or put in the place of others.
+    fn read(format: Format, fields: &[(&str, Value)]) -> Result<Metadata> {
+        let mut all = vec![
+            ("age", age("age1x")),
+            ("lastmodified", text("2024-01-02T03:04:05Z")),
+            ("version", text("3.12.2")),
+        ];
+        all.retain(|(name, _)| !fields.iter().any(|(other, _)| other == name));
+        all.extend_from_slice(fields);
+        Metadata::new(format, &map(&all))
+    }
+
+    #[test]
+    fn the_time_of_writing_is_written_again_without_a_fraction() {
+        for (written, read_again) in [
+            ("2020-07-05T20:44:28Z", Some("2020-07-05T20:44:28Z")),
+            ("2020-07-05T20:44:28.5+02:00", Some("2020-07-05T20:44:28+02:00")),
+            ("2020-07-05T20:44:28+00:00", Some("2020-07-05T20:44:28Z")),
+            ("2020-07-05", None),
+            ("", None),
+        ] {
+            let metadata = read(Format::Json, &[("lastmodified", text(written))]);
+            assert_eq!(
+                metadata.ok().map(|metadata| metadata.last_modified).as_deref(),
+                read_again,
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn types_that_stand_for_others() {
+        use Format::{Json, Yaml};
+        let threshold = |format, value| {
+            read(format, &[("shamir_threshold", value)]).ok().map(|metadata| metadata.shamir_threshold)
+        };
+        for (format, value, expected) in [
+            (Yaml, Value::Int(2), Some(2)),
+            (Yaml, Value::Int(-2), Some(0)),
+            (Yaml, Value::Float(2.9), Some(2)),
+            (Yaml, Value::Float(f64::NAN), None),
+            (Yaml, text("1"), None),
+            (Yaml, Value::Null, Some(0)),
+            (Json, Value::Int(2), Some(2)),
+            (Json, Value::Float(2.0), None),
+            (Json, text("2"), None),
+        ] {
+            assert_eq!(threshold(format, value.clone()), expected, "{format:?} {value:?}");
+        }
+        let only = |format, value| {
+            read(format, &[("mac_only_encrypted", value)]).ok().map(|metadata| metadata.mac_only_encrypted)
+        };
+        for (format, value, expected) in [
+            (Yaml, Value::Bool(true), Some(true)),
+            (Yaml, text("yes"), Some(true)),
+            (Yaml, text("off"), Some(false)),
+            (Yaml, text("true"), None),
+            (Json, text("yes"), None),
+            (Json, Value::Bool(true), Some(true)),
+        ] {
+            assert_eq!(only(format, value.clone()), expected, "{format:?} {value:?}");
+        }
+        assert_eq!(read(Yaml, &[("version", Value::Int(4))]).unwrap().version, "4");
+        assert!(read(Json, &[("version", Value::Int(4))]).is_err());
+        assert!(read(Yaml, &[("mac", Value::List(vec![]))]).is_err());
+    }
+
+    #[test]
+    fn one_selector_at_most() {
+        let selector =
+            |fields: &[(&str, Value)]| read(Format::Yaml, fields).map(|metadata| metadata.selector);
+        assert!(
+            matches!(selector(&[]), Ok(Selector::UnencryptedSuffix(suffix)) if suffix == b"_unencrypted")
+        );
+        assert!(matches!(
+            selector(&[("encrypted_regex", text("^a")), ("unencrypted_suffix", text(""))]),
+            Ok(Selector::EncryptedRegex(Some(_)))
+        ));
+        assert!(matches!(
+            selector(&[("unencrypted_regex", text("("))]),
+            Ok(Selector::UnencryptedRegex(None))
+        ));
+        assert!(selector(&[("encrypted_regex", text("^a")), ("unencrypted_suffix", text("_"))]).is_err());
+    }
+
+    #[test]
+    fn groups_and_lists() {
+        let group = |recipient| Value::Map(map(&[("age", age(recipient)), ("hc_vault", Value::Null)]));
+        let groups = ("key_groups", Value::List(vec![group("age1a"), group("age1b")]));
+        let recipients = |metadata: Metadata| {
+            let of =
+                |group: &Vec<KeyEntry>| group.iter().map(|entry| entry.recipient.clone()).collect::<Vec<_>>();
+            metadata.groups.iter().map(of).collect::<Vec<_>>()
+        };
+        let all = read(Format::Yaml, std::slice::from_ref(&groups)).unwrap();
+        assert_eq!(recipients(all), [["age1x"]]);
+        let all = read(Format::Yaml, &[("age", Value::List(vec![])), groups]).unwrap();
+        assert_eq!(recipients(all), [["age1a"], ["age1b"]]);
+        assert!(read(Format::Yaml, &[("age", Value::Null)]).is_err());
+        assert!(read(Format::Yaml, &[("age", Value::List(vec![text("age1x")]))]).is_err());
+        assert!(read(Format::Yaml, &[("kms", Value::Null)]).is_ok());
+    }
+
+    #[test]
+    fn other_kinds_stay_visible() {
+        let created = ("created_at", text("2024-01-02T03:04:05Z"));
+        let list = |fields: &[(&str, Value)]| Value::List(vec![Value::Map(map(fields))]);
+        let metadata = read(
+            Format::Yaml,
+            &[
+                ("pgp", list(&[created.clone(), ("fp", text("AB12")), ("enc", text("x"))])),
+                (
+                    "azure_kv",
+                    list(&[
+                        created.clone(),
+                        ("vault_url", text("https://v/")),
+                        ("name", text("n")),
+                        ("version", text("1")),
+                    ]),
+                ),
+                ("hckms", list(&[created.clone(), ("key_id", text("eu:1"))])),
+                ("kms", list(&[created.clone(), ("arn", text("arn:aws")), ("context", Value::Null)])),
+            ],
+        );
+        let entries: Vec<_> = metadata
+            .unwrap()
+            .entries()
+            .map(|entry| format!("{} {}", entry.kind.name(), entry.recipient))
+            .collect();
+        assert_eq!(entries, ["kms arn:aws", "hckms eu:1", "azure_kv https://v/n/1", "pgp AB12", "age age1x"]);
+        for broken in [
+            ("pgp", list(&[("fp", text("AB12"))])),
+            ("kms", list(&[("created_at", text("yesterday"))])),
+            ("hckms", list(&[created, ("key_id", text("eu"))])),
+        ] {
+            assert!(read(Format::Yaml, std::slice::from_ref(&broken)).is_err(), "{}", broken.0);
+        }
+    }
+
+    #[test]
+    fn versions() {
+        for (version, good) in [
+            ("3.12.2", true),
+            ("v3.12.2", true),
+            ("1.18", true),
+            ("3.0.0-rc.1+b.01", true),
+            ("", false),
+            ("3.12", false),
+            ("3.12.2.1", false),
+            ("3.012.2", false),
+            ("3.12.x", false),
+            ("3.0.0-01", false),
+            ("vv3.0.0", false),
+        ] {
+            let metadata = read(Format::Json, &[("version", text(version))]).unwrap();
+            assert_eq!(metadata.check_version().is_ok(), good, "{version}");
+        }
+    }
+
+    #[test]
+    fn yaml_refuses_a_field_that_is_there_twice() {
+        let twice = [("mac", text("a")), ("mac", text("b"))];
+        assert!(read(Format::Yaml, &twice).is_err());
+        let inner = Value::List(vec![Value::Map(map(&[("enc", text("a")), ("enc", text("b"))]))]);
+        assert!(read(Format::Yaml, &[("age", inner)]).is_err());
+    }
+}

@@ -95,3 +95,62 @@ impl Selector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regex(pattern: &str) -> Option<Regex> {
+        Regex::new(pattern)
+    }
+
+    #[test]
+    fn keys() {
+        let under = |selector: &Selector, path: &[&str]| {
+            let scope = path
+                .iter()
+                .fold(Scope::default(), |scope, key| selector.inside(selector.at_key(scope, key.as_bytes())));
+            selector.encrypts(scope)
+        };
+        for (selector, path, encrypted) in [
+            (Selector::default(), &["a"][..], true),
+            (Selector::default(), &["a_unencrypted", "b"], false),
+            (Selector::default(), &["a_unencrypted_"], true),
+            (Selector::default(), &[], true),
+            (Selector::EncryptedSuffix(b"_enc".to_vec()), &["a_enc", "b"], true),
+            (Selector::EncryptedSuffix(b"_enc".to_vec()), &["a", "b"], false),
+            (Selector::EncryptedSuffix(b"_enc".to_vec()), &[], false),
+            (Selector::UnencryptedRegex(regex("^b")), &["ab", "c"], true),
+            (Selector::UnencryptedRegex(regex("^b")), &["a", "bc", "d"], false),
+            (Selector::EncryptedRegex(regex("b$")), &["ab", "c"], true),
+            (Selector::EncryptedRegex(regex("b$")), &["c"], false),
+            (Selector::UnencryptedRegex(None), &["a"], true),
+            (Selector::EncryptedRegex(None), &["a"], false),
+        ] {
+            assert_eq!(under(&selector, path), encrypted, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn comments_hold_for_the_next_entry_and_all_inside_it() {
+        for (selector, plain) in [
+            (Selector::UnencryptedCommentRegex(regex("mark")), true),
+            (Selector::EncryptedCommentRegex(regex("mark")), false),
+        ] {
+            let mut scope = Scope::default();
+            // Without a marker, everything is encrypted by the one selector and nothing by the other.
+            assert_eq!(selector.comment(&mut scope, b"note"), plain);
+            assert_eq!(selector.encrypts(scope), plain);
+            // The marker itself is plain in any case.
+            assert!(!selector.comment(&mut scope, b"mark"));
+            assert_eq!(selector.comment(&mut scope, b"note"), !plain);
+            assert_eq!(selector.encrypts(scope), !plain);
+            let mut inner = selector.inside(selector.at_key(scope, b"key"));
+            selector.entry(&mut inner);
+            assert_eq!(selector.encrypts(inner), !plain);
+            assert_eq!(selector.comment(&mut inner, b"mark"), !plain);
+            selector.entry(&mut scope);
+            assert_eq!(selector.encrypts(scope), plain);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+/* Runs a command and tells what it took; can kill it at its Nth system call.
+ *
+ *   watch limit SECONDS REPORT COMMAND [ARGUMENT...]   end it with SIGKILL when it runs longer than that
+ *   watch count REPORT COMMAND [ARGUMENT...]           count its system calls
+ *   watch kill N REPORT COMMAND [ARGUMENT...]          SIGKILL at the Nth stop
+ *
+ * A stop is the entry into a system call, or the exit from it, in any thread of the command. A call that is stopped
+ * at its entry and killed there does not happen. Processes that the command starts are not traced and not killed, as
+ * in life; watch waits for them too. The report is one line:
+ *
+ *   end=exit|signal|limit|killed status=N stops=N calls=N wall_us=N cpu_us=N peak_kib=N at=entry|exit|- nr=N
+ *
+ * Exit status: 0 when the report was written, 1 otherwise. Linux 5.3 or newer. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static pid_t command;
+static volatile sig_atomic_t limit_reached;
+
+static void die(const char *what) {
+    perror(what);
+    if (command > 0) kill(command, SIGKILL);
+    exit(1);
+}
+
+static void on_alarm(int number) {
+    (void)number;
+    limit_reached = 1;
+    kill(command, SIGKILL);
+}
+
+static long long now_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+/* Starts the command, held back before its execve until the returned descriptor is closed. */
+static int start(char **argv) {
+    int hold[2];
+    if (pipe(hold)) die("pipe");
+    command = fork();
+    if (command < 0) die("fork");
+    if (command == 0) {
+        char byte;
+        /* Should a damaged input make the command ask for all memory, the machine survives. */
+        struct rlimit address_space = {4ULL << 30, 4ULL << 30};
+        setrlimit(RLIMIT_AS, &address_space);
+        close(hold[1]);
+        while (read(hold[0], &byte, 1) < 0 && errno == EINTR) {}
+        close(hold[0]);
+        execvp(argv[0], argv);
+        perror(argv[0]);
+        _exit(127);
+    }
+    close(hold[0]);
+    return hold[1];
+}
+
+int main(int argc, char **argv) {
+    const char *mode = argc > 1 ? argv[1] : "";
+    int counting = !strcmp(mode, "count"), killing = !strcmp(mode, "kill"), limiting = !strcmp(mode, "limit");
+    int first = counting ? 2 : 3;
+    if (!(counting || killing || limiting) || argc < first + 2) {
+        fprintf(stderr, "usage: watch limit SECONDS|count|kill N  REPORT COMMAND [ARGUMENT...]\n");
+        return 1;
+    }
+    long number = counting ? 0 : atol(argv[2]);
+    const char *report = argv[first];
+    /* Orphans of the command become our children, so that we can wait for them. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    int hold = start(argv + first + 1);
+    if (!limiting &&
+        ptrace(PTRACE_SEIZE, command, 0,
+               PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL))
+        die("ptrace");
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    alarm(limiting ? (unsigned)number : 120);
+    long long begin = now_us(), end = begin;
+    close(hold);
+
+    long stops = 0, calls = 0, last_nr = -1, killed_nr = -1;
+    const char *killed_at = "-";
+    int status = 0;
+    struct rusage used = {0};
+    for (;;) {
+        int state;
+        struct rusage usage;
+        pid_t pid = wait4(-1, &state, __WALL, &usage);
+        if (pid < 0 && errno == EINTR) continue;
+        if (pid < 0 && errno == ECHILD) break;
+        if (pid < 0) die("wait4");
+        if (!WIFSTOPPED(state)) {
+            if (pid == command) status = state, used = usage, end = now_us();
+            continue;
+        }
+        int signal = WSTOPSIG(state), event = state >> 16;
+        if (signal == (SIGTRAP | 0x80)) {
+            /* The kernel's struct ptrace_syscall_info, which not every libc has: op, arch, two pointers, nr. */
+            uint64_t info[16] = {0};
+            stops++;
+            if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, info) < 0 && errno != ESRCH) die("ptrace");
+            int entry = *(uint8_t *)info == 1;
+            calls += entry;
+            if (entry) last_nr = (long)info[3];
+            if (killing && stops == number) {
+                killed_at = entry ? "entry" : "exit";
+                killed_nr = last_nr;
+                kill(command, SIGKILL);
+                continue;
+            }
+            signal = 0;
+        } else if (event || signal == SIGTRAP) {
+            signal = 0;
+        }
+        ptrace(PTRACE_SYSCALL, pid, 0, signal);
+    }
+
+    const char *how = *killed_at != '-' ? "killed" : limit_reached ? "limit" : WIFEXITED(status) ? "exit" : "signal";
+    long long cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000LL + used.ru_utime.tv_usec + used.ru_stime.tv_usec;
+    FILE *out = fopen(report, "w");
+    if (!out) die(report);
+    fprintf(out, "end=%s status=%d stops=%ld calls=%ld wall_us=%lld cpu_us=%lld peak_kib=%ld at=%s nr=%ld\n", how,
+            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), stops, calls, end - begin, cpu, used.ru_maxrss,
+            killed_at, killed_nr);
+    return fclose(out) ? 1 : 0;
+}

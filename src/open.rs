@@ -111,10 +111,14 @@ pub fn open(wanted: &[Wanted], read: Read, keyring: &Keyring) -> Vec<Opened> {
     let work = || {
         while let Some((file, numbers)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             let values: Vec<_> = numbers.iter().filter_map(|&number| wanted.get(number).copied()).collect();
-            let results = open_file(file, &values, read, keyring).map_err(|f| f.fact("file", file.display()));
+            let about = |failure: Failure| failure.fact("file", file.display());
+            let results = open_file(file, &values, read, keyring).map_err(about);
             let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
             match results {
-                Ok(results) => opened.extend(numbers.iter().copied().zip(results)),
+                Ok(results) => {
+                    let results = results.into_iter().map(|result| result.map_err(about));
+                    opened.extend(numbers.iter().copied().zip(results));
+                }
                 Err(failure) => opened.extend(numbers.iter().map(|&number| (number, Err(failure.clone())))),
             }
         }

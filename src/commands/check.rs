@@ -11,7 +11,7 @@ use crate::{
     failure::{Failure, Result},
     input,
     keys::{self, Keyring},
-    manifest::{Manifest, Placement, Secret},
+    manifest::{Kind, Manifest, Placement, Secret},
     open,
     root::Root,
     sops::{
@@ -86,13 +86,14 @@ fn report(manifest: &Manifest, failures: Failures) -> Report {
     for (placement, failure) in failures {
         first.entry(std::ptr::from_ref(placement)).or_insert(failure);
     }
-    let secrets = manifest.secrets.iter().map(|secret| (secret.place(), &secret.placement));
-    let templates = manifest.templates.iter().map(|template| (template.place(), &template.placement));
+    let secrets = manifest.secrets.iter().map(|secret| (Kind::Secret, secret.place(), &secret.placement));
+    let templates = manifest.templates.iter();
+    let templates = templates.map(|template| (Kind::Template, template.place(), &template.placement));
     let mut report = Report::new(manifest.phase);
-    report.checked(secrets.chain(templates).map(|(place, placement)| {
+    report.checked(secrets.chain(templates).map(|(kind, place, placement)| {
         let failure = first.remove(&std::ptr::from_ref(placement));
         let state = if failure.is_some() { State::Failed } else { State::Good };
-        Outcome { name: place.display().to_string(), state, failure }
+        Outcome { name: place.display().to_string(), option: placement.option(kind), state, failure }
     }));
     report
 }

@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    failure::{Failure, Kind, Result},
+    failure::{self, Failure, Result},
     initrd::{
         append::{self, Change, Done},
         find,
@@ -20,7 +20,7 @@ use crate::{
     input,
     json::{self, Writer},
     keys::Keyring,
-    manifest::{InitrdContent, Manifest, Phase, Placement},
+    manifest::{InitrdContent, Kind, Manifest, Phase, Placement},
     open::{self, Opened},
     owners::Owners,
     plaintext::Plaintext,
@@ -181,21 +181,24 @@ fn entries(
         templates: manifest.templates.iter().map(|template| &template.placement).zip(templates).collect(),
     };
     let (mut entries, mut failures) = (Vec::new(), Vec::new());
-    let mut take = |name: &str, entry: Result<Entry>| match entry {
+    let mut take = |name: &str, option: String, entry: Result<Entry>| match entry {
         Ok(entry) => entries.push(entry),
         Err(failure) => {
-            failures.push(Outcome { name: name.to_owned(), state: report::State::Failed, failure: Some(failure) });
+            let (name, state) = (name.to_owned(), report::State::Failed);
+            failures.push(Outcome { name, option, state, failure: Some(failure) });
         }
     };
     if manifest.initrd.files.is_empty() {
         // A manifest of sops-nix: each secret goes where its path says.
-        for (placement, content) in placed.secrets.iter().chain(&placed.templates) {
+        let secrets = placed.secrets.iter().map(|(placement, content)| (Kind::Secret, placement, content));
+        let templates = placed.templates.iter().map(|(placement, content)| (Kind::Template, placement, content));
+        for (kind, placement, content) in secrets.chain(templates) {
             let target = placement.path.clone().unwrap_or_else(|| manifest.symlink_path.join(placement.name.as_path()));
             let entry = content.clone().and_then(|content| {
                 let (mode, owner) = (placement.mode.clone()?, install::owner(placement, &owners)?);
                 Ok(Entry { file: File { path: target, content, mode, owner }, plain_source: false, credential: None })
             });
-            take(placement.name.as_str(), entry);
+            take(placement.name.as_str(), placement.option(kind), entry);
         }
     }
     for wanted in &manifest.initrd.files {
@@ -205,7 +208,8 @@ fn entries(
             let mode = wanted.mode.map_or(own_mode, Ok)?;
             Ok(Entry { file: File { path, content, mode, owner }, plain_source, credential: wanted.credential.clone() })
         });
-        take(&wanted.target.display().to_string(), entry);
+        let name = wanted.target.display().to_string();
+        take(&name, format!("initrd:{name}"), entry);
     }
     (entries, failures)
 }
@@ -396,8 +400,8 @@ fn verify(manifest_path: &Path, root: Option<&Path>, file: &Path, json: bool, co
             console.note(&format!("{}: fresh", file.display()));
             Ok(Status::Done)
         }
-        "missing" => Err(failure("it carries no secrets").kind(Kind::Stale)),
-        "stale" => Err(failure("its secrets are older than the manifest").kind(Kind::Stale)),
+        "missing" => Err(failure("it carries no secrets").kind(failure::Kind::Stale)),
+        "stale" => Err(failure("its secrets are older than the manifest").kind(failure::Kind::Stale)),
         "damaged" => Err(failure("its secrets are damaged")),
         _ => Err(failure("it carries several segments")),
     }

@@ -10,7 +10,7 @@ use crate::{
     generation::{Entry, Place, Ram, Realm, Settings, Stage, Swappable},
     input,
     keys::Keyring,
-    manifest::{Manifest, Phase, Placement, Principal, runtime_dir},
+    manifest::{Kind, Manifest, Phase, Placement, Principal, runtime_dir},
     open::{self, Contents, Opened},
     owners::Owners,
     root::Root,
@@ -80,7 +80,7 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
             drop(console.print(lines.as_bytes()));
         }
         drop(entries);
-        report.landed(landed, ready.into_iter().map(|it| (it.name, it.failure)));
+        report.landed(landed, ready.into_iter().map(|it| (it.name, it.option, it.failure)));
         report.secrets.extend(failed.into_iter().filter_map(Candidate::failed));
     }
     report.tell(console, dry, options.json)
@@ -138,6 +138,8 @@ fn settings(manifest: &Manifest, options: &Options, root: &Root, owners: &Owners
 struct Candidate<'a> {
     /// As reports call it.
     name: String,
+    /// The option that declares it.
+    option: String,
     /// What lands, if anything does.
     file: Option<File>,
     /// Where else it is to be found.
@@ -154,19 +156,20 @@ fn candidates<'a>(
     owners: &Owners,
     stage: &Stage,
 ) -> Vec<Candidate<'a>> {
-    let secrets = manifest.secrets.iter().map(|secret| ("secrets", secret.place(), &secret.placement));
+    let secrets = manifest.secrets.iter().map(|secret| (Kind::Secret, secret.place(), &secret.placement));
     let templates = manifest.templates.iter();
-    let templates = templates.map(|template| ("templates", template.place(), &template.placement));
+    let templates = templates.map(|template| (Kind::Template, template.place(), &template.placement));
     let contents = contents.secrets.into_iter().chain(contents.templates);
-    let candidate = |((kind, place, placement), content): ((&str, PathBuf, &'a Placement), Opened)| {
+    let candidate = |((kind, place, placement), content): ((Kind, PathBuf, &'a Placement), Opened)| {
         let visible = manifest.symlink_path.join(&place);
         let (file, failure) = file(&place, placement, content, owners, stage);
         Candidate {
             name: place.display().to_string(),
+            option: placement.option(kind),
             file,
             path: placement.path.clone().unwrap_or(visible),
             units: &placement.units,
-            failure: failure.map(|f| f.fact("option", format!("sops.{kind}.{:?}", placement.name.as_str()))),
+            failure,
         }
     };
     secrets.chain(templates).zip(contents).map(candidate).collect()
@@ -214,6 +217,6 @@ impl Candidate<'_> {
 
     fn failed(self) -> Option<Outcome> {
         let failure = self.failure?;
-        Some(Outcome { name: self.name, state: State::Failed, failure: Some(failure) })
+        Some(Outcome { name: self.name, option: self.option, state: State::Failed, failure: Some(failure) })
     }
 }

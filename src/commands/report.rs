@@ -48,6 +48,8 @@ impl State {
 pub struct Outcome {
     /// Its path below the generation.
     pub name: String,
+    /// The option that declares it, such as `sops.secrets."db/password"`.
+    pub option: String,
     /// What became of it.
     pub state: State,
     /// Why it failed.
@@ -88,8 +90,8 @@ impl Report {
         }
     }
 
-    /// Takes in what a landing did; `entries` are names and failures in the order of landing.
-    pub fn landed(&mut self, landed: Landed, entries: impl Iterator<Item = (String, Option<Failure>)>) {
+    /// Takes in what a landing did; `entries` are names, options and failures in the order of landing.
+    pub fn landed(&mut self, landed: Landed, entries: impl Iterator<Item = (String, String, Option<Failure>)>) {
         self.generation = Some(landed.generation);
         self.changed = landed.changed;
         self.removed = landed.removed;
@@ -98,7 +100,7 @@ impl Report {
         (self.restarted, self.reloaded) = (landed.replayed.restart, landed.replayed.reload);
         self.restarted.extend(landed.requests.restart);
         self.reloaded.extend(landed.requests.reload);
-        self.secrets.extend(entries.zip(landed.entries).map(|((name, failure), entry)| {
+        self.secrets.extend(entries.zip(landed.entries).map(|((name, option, failure), entry)| {
             let state = match (&failure, &entry.link, entry.state) {
                 (Some(_), ..) => State::Kept,
                 (None, Some(_), _) => State::Failed,
@@ -106,7 +108,7 @@ impl Report {
                 (None, None, generation::State::Modified) => State::Modified,
                 (None, None, generation::State::Unchanged) => State::Unchanged,
             };
-            Outcome { name, state, failure: failure.or(entry.link) }
+            Outcome { name, option, state, failure: failure.or(entry.link) }
         }));
     }
 
@@ -135,8 +137,8 @@ impl Report {
         for warning in &self.warnings {
             console.warning(&Failure::new(warning.as_str()));
         }
-        for (failure, names) in self.distinct_failures() {
-            console.error(&failure.clone().fact("needed by", few(&names)));
+        for (failure, options) in self.distinct_failures() {
+            console.error(&failure.clone().fact("needed by", few(&options)));
         }
         if let Some(failure) = &self.unit_failure {
             console.error(failure);
@@ -158,8 +160,8 @@ impl Report {
         for outcome in &self.secrets {
             let Some(failure) = &outcome.failure else { continue };
             match distinct.iter_mut().find(|(known, _)| *known == failure) {
-                Some((_, names)) => names.push(&outcome.name),
-                None => distinct.push((failure, vec![&outcome.name])),
+                Some((_, options)) => options.push(&outcome.option),
+                None => distinct.push((failure, vec![&outcome.option])),
             }
         }
         distinct
@@ -212,7 +214,7 @@ impl Report {
             json.string(outcome.state.name().as_bytes());
             if let Some(failure) = &outcome.failure {
                 json.key(b"error");
-                failure_to_json(failure, &mut json);
+                failure_to_json(&failure.clone().fact("option", &outcome.option), &mut json);
             }
             json.end_object();
         }

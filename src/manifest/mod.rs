@@ -74,6 +74,15 @@ impl Phase {
     }
 }
 
+/// What the manifest calls a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One value of a sops file.
+    Secret,
+    /// A text with placeholders.
+    Template,
+}
+
 /// A user or group: a name to look up, or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
@@ -266,6 +275,18 @@ impl Manifest {
         let secrets = self.secrets.iter_mut().filter_map(|secret| secret.placement.path.as_mut());
         let templates = self.templates.iter_mut().filter_map(|template| template.placement.path.as_mut());
         [&mut self.mount_point, &mut self.symlink_path].into_iter().chain(secrets).chain(templates)
+    }
+}
+
+impl Placement {
+    /// The NixOS option that declares it, as people wrote it.
+    #[must_use]
+    pub fn option(&self, kind: Kind) -> String {
+        let set = match kind {
+            Kind::Secret => "secrets",
+            Kind::Template => "templates",
+        };
+        format!("sops.{set}.{:?}", self.name.as_str())
     }
 }
 

@@ -52,8 +52,8 @@ impl ReadAt for File {
 
 impl ReadAt for [u8] {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
-        Ok(rest.iter().zip(buffer).map(|(from, to)| *to = *from).count())
+        let mut rest = usize::try_from(at).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        io::Read::read(&mut rest, buffer)
     }
 }
 

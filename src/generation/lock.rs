@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -13,27 +13,62 @@ use nix::{
     fcntl::{Flock, FlockArg, OFlag},
     libc,
     sys::stat::{Mode, fstat},
+    unistd::{UnlinkatFlags, unlinkat},
 };
 
-use super::Place;
+use super::{Place, place::split};
 use crate::failure::{Failure, Result};
 
 /// How long another run is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The lock, and the directory that holds the mount point. Dropped, it is free.
-pub(super) type Lock = Flock<OwnedFd>;
+/// The lock. Dropped, it is free, and a directory that was made for it is gone, unless that was kept.
+#[derive(Debug)]
+pub(super) struct Lock {
+    flock: Flock<OwnedFd>,
+    place: Place,
+    /// Directories that were made, the deepest first.
+    made: Vec<PathBuf>,
+}
+
+impl Lock {
+    /// The directory that holds the mount point.
+    pub(super) fn dir(&self) -> &OwnedFd {
+        &self.flock
+    }
+
+    /// Something is there now: the directory stays.
+    pub(super) fn keep(&mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        for path in &self.made {
+            let (above, name) = split(path);
+            if let Ok(Some(above)) = self.place.root.find_dir(above, OFlag::O_PATH) {
+                let _ = unlinkat(above, name, UnlinkatFlags::RemoveDir);
+            }
+        }
+    }
+}
 
 /// Takes the lock, waiting at most `patience`. The directory is made if it is missing.
 pub(super) fn take(place: &Place, patience: Duration) -> Result<Lock> {
     let (path, _) = place.above_mount_point();
-    let mut dir = place.root.make_dir(path, OFlag::O_RDONLY, Mode::from_bits_truncate(0o755))?;
     let until = Instant::now() + patience;
     let mut pause = Duration::from_millis(2);
+    let mut made = Vec::new();
     loop {
-        let error;
-        (dir, error) = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
+        let dir = match place.root.find_dir(path, OFlag::O_RDONLY)? {
+            Some(dir) => dir,
+            None => make(place, path, &mut made)?,
+        };
+        let (dir, error) = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            // One that went while we waited is of no use: another run had made it, and did not keep it.
+            Ok(flock) if fstat(&*flock).is_ok_and(|about| about.st_nlink == 0) => continue,
+            Ok(flock) => return Ok(Lock { flock, place: place.clone(), made }),
             Err(refused) => refused,
         };
         let path = place.root.join(path);
@@ -46,6 +81,18 @@ pub(super) fn take(place: &Place, patience: Duration) -> Result<Lock> {
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
+}
+
+/// Makes a directory and those above it, and notes which were missing.
+fn make(place: &Place, path: &Path, made: &mut Vec<PathBuf>) -> Result<OwnedFd> {
+    made.clear();
+    for above in path.ancestors() {
+        if place.root.find_dir(above, OFlag::O_PATH)?.is_some() {
+            break;
+        }
+        made.push(above.to_owned());
+    }
+    place.root.make_dir(path, OFlag::O_RDONLY, Mode::from_bits_truncate(0o755))
 }
 
 fn held(path: &Path, dir: &OwnedFd, patience: Duration) -> Failure {
@@ -109,6 +156,10 @@ mod tests {
             "{failure}"
         );
         drop(first);
-        take(&trial.place(), Duration::ZERO).unwrap();
+        assert!(!trial.path("/run").exists());
+        take(&trial.place(), Duration::ZERO).unwrap().keep();
+        assert!(trial.path("/run").is_dir());
+        drop(take(&trial.place(), Duration::ZERO).unwrap());
+        assert!(trial.path("/run").is_dir());
     }
 }

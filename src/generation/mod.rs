@@ -43,15 +43,8 @@ use nix::{
 };
 
 use self::{
-    current::Pointer,
-    diff::Comparison,
-    finish::Finish,
-    links::Link,
-    lock::Lock,
-    mount::Ground,
-    owner::Ownership,
-    record::{Pending, Record},
-    write::Writer,
+    current::Pointer, diff::Comparison, finish::Finish, links::Link, lock::Lock, mount::Ground,
+    owner::Ownership, record::Record, write::Writer,
 };
 use crate::{
     failure::{Failure, Result},
@@ -135,133 +128,90 @@ impl Stage {
         self.current.as_ref()
     }
 
-    /// Does what a run that was killed after its swap left to do. If it was killed before, there is nothing to do: only
-    /// its links stay known.
-    fn replay(&mut self) {
-        let (Some(_), Some(mount)) = (&self.lock, &self.mount) else { return };
-        let Some(pending) = self.stored.pending.take() else { return };
-        let place = &self.settings.place;
-        for link in self.stored.links.iter().chain(&pending.stale) {
-            links::clean(place, link);
-        }
-        if self.current.as_ref().map(Current::number) != Some(pending.generation) {
-            self.known.links.extend(pending.stale.iter().cloned());
-            self.known.pending = None;
-            // Whatever this run records takes its place before the swap.
-            self.stored.pending = Some(pending);
-            return;
-        }
-        let ownership = Ownership::new(self.settings.realm, &place.root);
-        self.replayed = pending.requests.clone();
-        let finish = Finish { place, ownership: &ownership, known: &self.known, via: &self.settings.via };
-        // What is in a link's way is told by the landing that follows, if the link is still wanted.
-        let mut finished = finish.run(&self.stored.links, pending);
-        // Units that cannot be asked twice in a row are not asked for ever.
-        if let Some(left) = &mut finished.left {
-            left.requests = Requests::default();
-        }
-        self.stored.pending = finished.left.filter(|left| !left.stale.is_empty());
-        self.unit_failure = finished.unit_failure;
-        self.warnings.extend(finished.warnings);
-        if let Err(error) = self.stored.save(mount) {
-            self.warnings.push(format!("the record of the last run cannot be cleared: {error}"));
-        }
-        self.known = self.stored.clone();
-    }
-
     /// Lands the entries as the next generation. An error means that the old generation is still the current one,
     /// untouched.
     pub fn land(mut self, entries: &[Entry<'_>]) -> Result<Landed> {
         let place = self.settings.place.clone();
         let ownership = Ownership::new(self.settings.realm, &place.root);
-        let plan = links::plan(&place, &ownership, entries);
-        let comparison = diff::compare(self.current.as_ref(), entries, &plan.inner, &ownership)?;
-        let first = self.current.is_none();
-        let asks = !first && matches!(self.settings.realm, Realm::System { .. });
-        let requests = if asks { comparison.requests(entries) } else { Requests::default() };
-        let reusable = self.settings.reuse_unchanged && comparison.identical;
-
-        let Some(lock) = self.lock.take() else {
-            let number = self.number(reusable);
-            return Ok(self.landed(number, !reusable, comparison, requests, plan.failures));
+        let links::Plan { inner, outer, mut failures } = links::plan(&place, &ownership, entries);
+        let comparison = diff::compare(self.current.as_ref(), entries, &inner, &ownership)?;
+        let requests = self.requests(&comparison, entries);
+        let reuse = self.settings.reuse_unchanged && comparison.identical;
+        let Some(mut lock) = self.lock.take() else {
+            let number = self.number(reuse);
+            return Ok(self.landed(number, !reuse, comparison, requests, failures));
         };
 
-        mount::remove_beside(&place, &lock);
-        let mount = self.mount.take();
-        let old_mount = mount.as_ref().and_then(|mount| mount.try_clone().ok());
+        // Mount.
+        mount::remove_beside(&place, lock.dir());
         let ground = mount::prepare(
             &self.settings,
             &ownership,
-            &lock,
-            mount,
+            lock.dir(),
+            self.mount.take(),
             self.current.is_some(),
             &mut self.warnings,
         )?;
-        let covers = ground.cover.is_some();
-        let reuse = reusable && !covers;
+        lock.keep();
+        let reuse = reuse && ground.covered.is_none();
         // A file system that covers the current generation brings its successor under the same number.
-        let number = self.number(reuse || covers);
+        let number = self.number(reuse || ground.covered.is_some());
 
-        let mut link_failures = plan.failures;
-        if !reuse {
-            let current = self.current.as_ref().filter(|_| !covers);
-            let path = place.root.join(&place.generation(number));
-            let written = Writer::begin(&ground.dir, number, path, &ownership)
-                .and_then(|writer| writer.write(entries, &comparison.same, current, &plan.inner));
-            match written {
-                Ok(failures) => link_failures.extend(failures),
-                Err(failure) => {
-                    self.give_up(&ground, &lock, number);
-                    return Err(failure);
-                }
-            }
-        }
-
-        let (numbers, links): (Vec<usize>, Vec<Link>) = plan.outer.into_iter().unzip();
-        let stale: Vec<Link> = self.known.stale(&links);
-        let todo = Pending { generation: number, stale, requests: requests.clone() };
-        let needed = !todo.stale.is_empty() || !todo.requests.is_empty() || links != self.known.links;
-        let mut record = Record { links, pending: needed.then(|| todo.clone()) };
+        // Write, record, swap. Nothing has happened if one of them fails.
+        let (numbers, links): (Vec<usize>, Vec<Link>) = outer.into_iter().unzip();
+        let mut record = Record::before_swap(number, links, &self.known, &requests);
         // What was recorded below a fresh mount is not seen any more.
-        let stored = if ground.fresh { &mut Record::default() } else { &mut self.stored };
-        let swapped = record.store(stored, &ground.dir).and_then(|()| match &ground.cover {
-            _ if reuse => Ok(None),
-            Some(cover) => cover.reveal(&place, &lock, &ground.dir).map(Some),
-            None => swap::swap(&place, self.pointer, number).map(|()| None),
+        let mut stored = if ground.fresh { Record::default() } else { std::mem::take(&mut self.stored) };
+        let swapped = if reuse {
+            Ok(Vec::new())
+        } else {
+            self.write(&ground, number, entries, &comparison, &inner, &ownership)
+        }
+        .and_then(|refused| {
+            record.store(&mut stored, &ground.dir)?;
+            Ok((refused, if reuse { None } else { self.swap(&ground, number, lock.dir())? }))
         });
-        let ground_dir = match swapped {
-            Ok(revealed) => revealed.unwrap_or(ground.dir),
+        let revealed = match swapped {
+            Ok((refused, revealed)) => {
+                failures.extend(refused);
+                revealed
+            }
             Err(failure) => {
                 if !reuse {
-                    self.give_up(&ground, &lock, number);
+                    self.give_up(&ground, number, lock.dir());
                 }
                 return Err(failure);
             }
         };
+        let mount = revealed.as_ref().unwrap_or(&ground.dir);
 
+        // Links, stale links, requests; clear the record.
         let finish =
             Finish { place: &place, ownership: &ownership, known: &self.known, via: &self.settings.via };
-        let finished = finish.run(&record.links, todo);
-        link_failures.extend(
-            finished
-                .link_failures
-                .into_iter()
-                .filter_map(|(link, failure)| Some((*numbers.get(link)?, failure))),
-        );
+        let finished = finish.run(&mut record);
+        let numbered = |(link, failure): (usize, Failure)| Some((*numbers.get(link)?, failure));
+        failures.extend(finished.link_failures.into_iter().filter_map(numbered));
         self.warnings.extend(finished.warnings);
         self.unit_failure = self.unit_failure.or(finished.unit_failure);
-        record.pending = finished.left;
-        if let Err(failure) = record.store(stored, &ground_dir) {
-            self.warnings.push(failure.headline);
-        }
+        self.warnings.extend(record.store(&mut stored, mount).err().map(|failure| failure.headline));
 
+        // Prune.
         self.warnings.extend(swap::clean(&place));
-        self.warnings.extend(prune::prune(&ground_dir, number, self.settings.keep));
-        if let Some(old) = old_mount.filter(|_| covers) {
-            self.warnings.extend(prune::prune_all(&old));
-        }
+        self.warnings.extend(match &ground.covered {
+            None if ground.fresh => Vec::new(),
+            None => prune::prune(mount, number, self.settings.keep),
+            Some(old) => prune::prune_all(old),
+        });
         self.warnings.extend(ownership.warning());
-        Ok(self.landed(number, !reuse, comparison, requests, link_failures))
+        Ok(self.landed(number, !reuse, comparison, requests, failures))
+    }
+
+    /// What the changes ask of units: nothing of a user's, and nothing when there was no generation before.
+    fn requests(&self, comparison: &Comparison, entries: &[Entry<'_>]) -> Requests {
+        match self.settings.realm {
+            Realm::System { .. } if self.current.is_some() => comparison.requests(entries),
+            _ => Requests::default(),
+        }
     }
 
     /// The number of the generation to be: that of the current one, or the next.
@@ -269,42 +219,36 @@ impl Stage {
         self.current.as_ref().filter(|_| stays).map_or_else(|| self.pointer.next(), Current::number)
     }
 
-    /// Removes what was made of a generation that will not be.
-    fn give_up(&self, ground: &Ground, lock: &Lock, number: u64) {
-        if ground.cover.is_some() {
-            mount::remove_beside(&self.settings.place, lock);
-        } else {
-            let _ = prune::remove_tree(&ground.dir, number.to_string().as_ref());
-        }
+    fn write(
+        &self,
+        ground: &Ground,
+        number: u64,
+        entries: &[Entry<'_>],
+        comparison: &Comparison,
+        inner: &[(usize, Link)],
+        ownership: &Ownership,
+    ) -> Result<Vec<(usize, Failure)>> {
+        let place = &self.settings.place;
+        let path = place.root.join(&place.generation(number));
+        let linkable = self.current.as_ref().filter(|_| ground.covered.is_none());
+        Writer::begin(&ground.dir, number, path, ownership)?.write(entries, &comparison.same, linkable, inner)
     }
 
-    fn landed(
-        self,
-        generation: u64,
-        changed: bool,
-        comparison: Comparison,
-        requests: Requests,
-        link_failures: Vec<(usize, Failure)>,
-    ) -> Landed {
+    /// Makes generation `number` the current one. Gives the mount point, if it is another now.
+    fn swap(&self, ground: &Ground, number: u64, above: &OwnedFd) -> Result<Option<OwnedFd>> {
         let place = &self.settings.place;
-        let mut entries: Vec<Outcome> =
-            comparison.states.into_iter().map(|state| Outcome { state, link: None }).collect();
-        for (number, failure) in link_failures {
-            if let Some(outcome) = entries.get_mut(number) {
-                outcome.link = Some(failure);
-            }
+        if ground.covered.is_some() {
+            return mount::reveal(place, above, &ground.dir).map(Some);
         }
-        Landed {
-            generation,
-            directory: place.root.join(&place.generation(generation)),
-            first: self.current.is_none(),
-            changed,
-            entries,
-            removed: comparison.removed,
-            requests,
-            replayed: self.replayed,
-            unit_failure: self.unit_failure,
-            warnings: self.warnings,
+        swap::swap(place, self.pointer, number).map(|()| None)
+    }
+
+    /// Removes what was made of a generation that will not be.
+    fn give_up(&self, ground: &Ground, number: u64, above: &OwnedFd) {
+        if ground.covered.is_some() {
+            mount::remove_beside(&self.settings.place, above);
+        } else {
+            let _ = prune::remove_tree(&ground.dir, number.to_string().as_ref());
         }
     }
 }

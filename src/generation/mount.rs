@@ -36,18 +36,12 @@ pub(super) struct Ground {
     pub dir: OwnedFd,
     /// Mounted just now, and empty.
     pub fresh: bool,
-    /// The file system beside the mount point that is to cover it, with the current generation on it.
-    pub cover: Option<Cover>,
-}
-
-/// A file system that is mounted beside the mount point.
-#[derive(Debug)]
-pub(super) struct Cover {
-    name: String,
+    /// It is mounted beside the mount point, and is to cover this, with the current generation on it.
+    pub covered: Option<OwnedFd>,
 }
 
 /// Whether landing would change the kind of file system under the current generation.
-pub(super) fn fits(realm: Realm, above: &OwnedFd, dir: &OwnedFd) -> nix::Result<bool> {
+fn fits(realm: Realm, above: &OwnedFd, dir: &OwnedFd) -> nix::Result<bool> {
     let Realm::System { ram, .. } = realm else { return Ok(true) };
     let mounted = fstat(dir)?.st_dev != fstat(above)?.st_dev;
     Ok(mounted && fstatfs(dir)?.filesystem_type() == ram.magic())
@@ -71,7 +65,7 @@ pub(super) fn prepare(
     };
     let Realm::System { ram, .. } = settings.realm else {
         keep_off_disk(&dir, &outside, settings.allow_disk, warnings)?;
-        return Ok(Ground { dir, fresh: false, cover: None });
+        return Ok(Ground { dir, fresh: false, covered: None });
     };
     if fits(settings.realm, above, &dir).map_err(failed)? {
         if let Ram::Tmpfs(swappable) = ram
@@ -80,21 +74,22 @@ pub(super) fn prepare(
             warnings.extend(judge_swap(swappable, swap_in_use(), &outside)?);
         }
         own(&dir, ownership).map_err(|error| Failure::io("change the owner of", &outside, error))?;
-        return Ok(Ground { dir, fresh: false, cover: None });
+        return Ok(Ground { dir, fresh: false, covered: None });
     }
 
     let mounted = if has_current {
-        Cover::mount(place, above, ram, warnings)?.map(|(cover, dir)| Ground {
-            dir,
+        mount_beside(place, above, ram, warnings)?.map(|beside| Ground {
+            dir: beside,
             fresh: true,
-            cover: Some(cover),
+            covered: None,
         })
     } else if mount_ram(&target(place, &dir, &place.mount_point), &outside, ram, warnings)? {
-        Some(Ground { dir: open_mount_point(place)?, fresh: true, cover: None })
+        Some(Ground { dir: open_mount_point(place)?, fresh: true, covered: None })
     } else {
         None
     };
     let ground = match mounted {
+        Some(ground) if has_current => Ground { covered: Some(dir), ..ground },
         Some(ground) => ground,
         None if place.root.is_system() => {
             return Err(Failure::io("mount on", &outside, Errno::EPERM).fix("run as root"));
@@ -102,51 +97,48 @@ pub(super) fn prepare(
         // A demonstration, a test, an installer without root.
         None => {
             keep_off_disk(&dir, &outside, settings.allow_disk, warnings)?;
-            Ground { dir, fresh: false, cover: None }
+            Ground { dir, fresh: false, covered: None }
         }
     };
     own(&ground.dir, ownership).map_err(|error| Failure::io("change the owner of", &outside, error))?;
     Ok(ground)
 }
 
-impl Cover {
-    /// Mounts it, and opens it for writing; nothing without the right to mount.
-    fn mount(
-        place: &Place,
-        above: &OwnedFd,
-        ram: Ram,
-        warnings: &mut Vec<String>,
-    ) -> Result<Option<(Self, OwnedFd)>> {
-        let name = name_beside(place);
-        let path = place.above_mount_point().0.join(&name);
-        let outside = place.root.join(&path);
-        let failed = |error: Errno| Failure::io("make", &outside, error);
-        mkdirat(above, name.as_str(), Mode::S_IRWXU).map_err(failed)?;
-        let open = || {
-            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            openat(above, name.as_str(), flags, Mode::empty()).map_err(failed)
-        };
-        let mounted =
-            open().and_then(|dir| mount_ram(&target(place, &dir, &path), &outside, ram, warnings)).and_then(
-                |mounted| Ok(if mounted { Some((Self { name: name.clone() }, open()?)) } else { None }),
-            );
-        if !matches!(mounted, Ok(Some(_))) {
-            remove_beside(place, above);
-        }
-        mounted
-    }
-
-    /// Binds it over the mount point. Gives the mount point as it is then.
-    pub(super) fn reveal(&self, place: &Place, above: &OwnedFd, beside: &OwnedFd) -> Result<OwnedFd> {
-        let outside = place.root.join(&place.mount_point);
-        let under = open_mount_point(place)?;
-        let from = target(place, beside, &place.above_mount_point().0.join(&self.name));
-        let to = target(place, &under, &place.mount_point);
-        mount(Some(&from), &to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-            .map_err(|error| Failure::io("mount on", &outside, error))?;
+/// Mounts a file system beside the mount point, and opens it for writing; nothing without the right to mount.
+fn mount_beside(
+    place: &Place,
+    above: &OwnedFd,
+    ram: Ram,
+    warnings: &mut Vec<String>,
+) -> Result<Option<OwnedFd>> {
+    let name = name_beside(place);
+    let path = place.above_mount_point().0.join(&name);
+    let outside = place.root.join(&path);
+    let failed = |error: Errno| Failure::io("make", &outside, error);
+    mkdirat(above, name.as_str(), Mode::S_IRWXU).map_err(failed)?;
+    let open = || {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(above, name.as_str(), flags, Mode::empty()).map_err(failed)
+    };
+    let mounted = open()
+        .and_then(|dir| mount_ram(&target(place, &dir, &path), &outside, ram, warnings))
+        .and_then(|mounted| if mounted { open().map(Some) } else { Ok(None) });
+    if !matches!(mounted, Ok(Some(_))) {
         remove_beside(place, above);
-        open_mount_point(place)
     }
+    mounted
+}
+
+/// Binds the file system `beside` the mount point over it. Gives the mount point as it is then.
+pub(super) fn reveal(place: &Place, above: &OwnedFd, beside: &OwnedFd) -> Result<OwnedFd> {
+    let outside = place.root.join(&place.mount_point);
+    let under = open_mount_point(place)?;
+    let from = target(place, beside, &place.above_mount_point().0.join(name_beside(place)));
+    let to = target(place, &under, &place.mount_point);
+    mount(Some(&from), &to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .map_err(|error| Failure::io("mount on", &outside, error))?;
+    remove_beside(place, above);
+    open_mount_point(place)
 }
 
 /// Removes the file system that is, or that a killed run left, mounted beside the mount point.

@@ -91,6 +91,16 @@ impl Record {
         Ok(renameat(mount, NEW_FILE, mount, FILE)?)
     }
 
+    /// What to record before the swap to generation `number`: the `links` (sorted by path) are ours from now on, those
+    /// `known` that are not among them have to go, and units are to be asked. Nothing is pending if nothing of
+    /// that is new.
+    pub(super) fn before_swap(number: u64, links: Vec<Link>, known: &Self, requests: &Requests) -> Self {
+        let stale = known.stale(&links);
+        let needed = !stale.is_empty() || !requests.is_empty() || links != known.links;
+        let pending = needed.then(|| Pending { generation: number, stale, requests: requests.clone() });
+        Self { links, pending }
+    }
+
     /// Puts this record in the place of the one `stored` below the mount point, if it differs.
     pub(super) fn store(&self, stored: &mut Self, mount: &OwnedFd) -> Result<()> {
         if self == stored {
@@ -103,7 +113,7 @@ impl Record {
     }
 
     /// Our links that are not among the `wanted`, which are sorted by path.
-    pub(super) fn stale(&self, wanted: &[Link]) -> Vec<Link> {
+    fn stale(&self, wanted: &[Link]) -> Vec<Link> {
         let is_wanted = |link: &&Link| wanted.binary_search_by(|wanted| wanted.path.cmp(&link.path)).is_ok();
         let mut stale: Vec<Link> = self.all_links().filter(|link| !is_wanted(link)).cloned().collect();
         stale.sort_by(|a, b| a.path.cmp(&b.path));

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, RENDERED};
+use super::{Entry, RENDERED, Stage, diff::Comparison};
 use crate::{failure::Failure, units::Requests};
 
 /// How a file compares with the current generation.
@@ -51,6 +51,39 @@ pub struct Outcome {
     pub state: State,
     /// Why its link could not be made; the file itself has landed.
     pub link: Option<Failure>,
+}
+
+impl Stage {
+    /// The end of the run.
+    pub(super) fn landed(
+        self,
+        generation: u64,
+        changed: bool,
+        comparison: Comparison,
+        requests: Requests,
+        link_failures: Vec<(usize, Failure)>,
+    ) -> Landed {
+        let place = &self.settings.place;
+        let mut entries: Vec<Outcome> =
+            comparison.states.into_iter().map(|state| Outcome { state, link: None }).collect();
+        for (number, failure) in link_failures {
+            if let Some(outcome) = entries.get_mut(number) {
+                outcome.link = Some(failure);
+            }
+        }
+        Landed {
+            generation,
+            directory: place.root.join(&place.generation(generation)),
+            first: self.current.is_none(),
+            changed,
+            entries,
+            removed: comparison.removed,
+            requests,
+            replayed: self.replayed,
+            unit_failure: self.unit_failure,
+            warnings: self.warnings,
+        }
+    }
 }
 
 impl Landed {

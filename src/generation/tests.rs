@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     State::{Added, Modified, Unchanged},
+    record::Pending,
     trial::{SYSTEM, Trial, Wish, entries},
     *,
 };

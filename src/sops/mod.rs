@@ -6,5 +6,7 @@
 
 pub mod formats;
 pub mod number;
+#[cfg(test)]
+pub(crate) mod observed;
 pub mod time;
 pub mod value;

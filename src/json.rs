@@ -41,11 +41,11 @@ pub fn names_match(key: &str, name: &str) -> bool {
         '\u{212a}' => 'k',
         c => c.to_ascii_lowercase(),
     };
-    key == name || key.chars().map(fold).eq(name.chars().map(fold))
+    key.eq_ignore_ascii_case(name) || (!key.is_ascii() && key.chars().map(fold).eq(name.chars().map(fold)))
 }
 
-/// How many bytes at the front of `bytes` are not `special`. In blocks that the compiler turns into vector code: values of many
-/// megabytes pass through here.
+/// How many bytes at the front of `bytes` are not `special`. In blocks that the compiler turns into vector
+/// code: values of many megabytes pass through here.
 fn plain_prefix(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
     const BLOCK: usize = 64;
     let blocks = bytes.chunks_exact(BLOCK);
@@ -58,6 +58,44 @@ fn plain_prefix(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sops::observed::{bytes, quoted, rows};
+
+    fn told(value: &Value) -> String {
+        match value {
+            Value::Null => "null".to_owned(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Number(raw) => raw.clone(),
+            Value::String(text) => quoted(text),
+            Value::Array(items) => format!("[{}]", items.iter().map(told).collect::<Vec<_>>().join(", ")),
+            Value::Object(members) => {
+                let member =
+                    |(key, value): &(String, Value)| format!("{}: {}", quoted(key.as_bytes()), told(value));
+                format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_read_and_written_as_in_go() {
+        let mut count = 0;
+        for row in rows(include_str!("../tests/data/json.tsv")) {
+            count += 1;
+            match row.as_slice() {
+                ["jp", text, "err"] => assert!(parse(&bytes(text)).is_err(), "{row:?}"),
+                ["jp", text, expected] => {
+                    let value = parse(&bytes(text)).unwrap_or_else(|failure| panic!("{row:?}: {failure}"));
+                    assert_eq!(told(&value), *expected, "{row:?}");
+                }
+                ["js", text, expected] => {
+                    let mut writer = Writer::compact();
+                    writer.string(&bytes(text));
+                    assert_eq!(*writer.finish(), bytes(expected), "{row:?}");
+                }
+                _ => panic!("{row:?}"),
+            }
+        }
+        assert!(count > 120);
+    }
 
     #[test]
     fn names_match_as_in_go() {

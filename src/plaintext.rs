@@ -24,7 +24,8 @@ impl Plaintext {
     pub fn push(&mut self, bytes: &[u8]) {
         let needed = self.0.len().saturating_add(bytes.len());
         if needed > self.0.capacity() {
-            let mut grown = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)).max(64));
+            // A quarter more than needed: enough for steady growth, little waste behind a large value.
+            let mut grown = Vec::with_capacity(needed.saturating_add(needed / 4).max(64));
             grown.extend_from_slice(&self.0);
             self.0 = Zeroizing::new(grown);
         }

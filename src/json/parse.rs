@@ -79,7 +79,7 @@ impl<'a> Parser<'a> {
     fn value(&mut self, depth: usize) -> Result<Value> {
         self.skip_blanks();
         match self.peek() {
-            Some(b'"') => Ok(Value::String(self.string()?.into())),
+            Some(b'"') => Ok(Value::String(self.string()?.into_bytes().into())),
             Some(b'{' | b'[') if depth >= MAX_DEPTH => {
                 Err(self.failure("objects and arrays are nested too deep (limit: 1000)"))
             }
@@ -116,8 +116,7 @@ impl<'a> Parser<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.failure("expected a member name in double quotes"));
             }
-            // `string` has made it UTF-8.
-            let key = String::from_utf8(self.string()?).unwrap_or_default();
+            let key = self.string()?;
             self.skip_blanks();
             if !self.take(b':') {
                 return Err(self.failure("expected a colon after the member name"));
@@ -176,7 +175,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The string that begins here, as UTF-8. Without escapes it is copied once.
-    fn string(&mut self) -> Result<Vec<u8>> {
+    fn string(&mut self) -> Result<String> {
         self.advance(1);
         let special = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
         // All that was read so far, once there was an escape. Wiped where it has to grow.
@@ -192,7 +191,7 @@ impl<'a> Parser<'a> {
                         None => utf8(raw),
                         Some(mut text) => {
                             push_utf8(&mut text, raw);
-                            std::mem::take(text.bytes_mut())
+                            into_string(text)
                         }
                     });
                 }
@@ -255,13 +254,18 @@ fn hex_unit(text: &[u8]) -> Option<u16> {
 }
 
 /// A copy in which every byte that is not part of UTF-8 has become U+FFFD.
-fn utf8(raw: &[u8]) -> Vec<u8> {
-    if std::str::from_utf8(raw).is_ok() {
-        return raw.to_vec();
+fn utf8(raw: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(raw) {
+        return text.to_owned();
     }
     let mut text = Plaintext::default();
     push_utf8(&mut text, raw);
-    std::mem::take(text.bytes_mut())
+    into_string(text)
+}
+
+/// The text without a copy; it is UTF-8.
+fn into_string(mut text: Plaintext) -> String {
+    String::from_utf8(std::mem::take(text.bytes_mut())).unwrap_or_default()
 }
 
 fn push_utf8(text: &mut Plaintext, raw: &[u8]) {

@@ -13,6 +13,8 @@ pub mod mac;
 pub mod lookup;
 pub mod metadata;
 pub mod number;
+#[cfg(test)]
+pub(crate) mod observed;
 pub mod rules;
 pub mod scalar;
 pub mod shamir;

@@ -17,7 +17,8 @@ pub enum NumberError {
     Range,
 }
 
-/// `ParseFloat(text, 64)`: decimal and hexadecimal, `inf`, `infinity` and `nan` in any case, underscores between digits.
+/// `ParseFloat(text, 64)`: decimal and hexadecimal, `inf`, `infinity` and `nan` in any case, underscores
+/// between digits.
 pub fn parse_float(text: &[u8]) -> Result<f64, NumberError> {
     let text = std::str::from_utf8(text).map_err(|_| NumberError::Syntax)?;
     let (negative, magnitude) = match text.as_bytes().first() {
@@ -192,6 +193,44 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// Of two shortest decimals at the same distance from `value`, Go takes the one with an even last digit, Rust
+    /// the larger one.
+    fn settle_tie(&mut self, value: f64) {
+        let count = self.1;
+        let Some(last) =
+            count.checked_sub(1).and_then(|at| self.0.get(at).copied()).filter(|last| last % 2 == 1)
+        else {
+            return;
+        };
+        // A tie continues with a 5 and nothing else. Most numbers do not: look at that digit first.
+        let mut exact = Zeroizing::new(String::with_capacity(800));
+        let _ = write!(exact, "{value:.count$e}");
+        let next_is_five = exact.split('e').next().is_some_and(|mantissa| mantissa.ends_with('5'));
+        if !next_is_five {
+            return;
+        }
+        // No double has more than 767 digits.
+        exact.clear();
+        let _ = write!(exact, "{value:.767e}");
+        let (mantissa, exponent) = exact.split_once('e').unwrap_or_default();
+        let mut digits = mantissa.bytes().filter(u8::is_ascii_digit).skip(count.saturating_sub(1));
+        let below = digits.next();
+        if digits.next() != Some(b'5') || digits.any(|digit| digit != b'0') {
+            return;
+        }
+        let other = if below == Some(last) { last.saturating_add(1) } else { last.saturating_sub(1) };
+        let mut changed = Buffer(self.0.clone(), count);
+        if let Some(digit) = changed.0.get_mut(count.saturating_sub(1)) {
+            *digit = other;
+        }
+        let (first, rest) = changed.as_str().split_at_checked(1).unwrap_or_default();
+        if format!("{first}.{rest}e{exponent}").parse() == Ok(value) {
+            *self = changed;
+        }
+    }
+}
+
 impl fmt::Write for Buffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.1.saturating_add(text.len());
@@ -218,6 +257,7 @@ impl Digits {
         for part in mantissa.split('.') {
             let _ = text.write_str(part);
         }
+        text.settle_tie(value.abs());
         let point = if value == 0.0 { 0 } else { exponent.parse::<i32>().unwrap_or(0).saturating_add(1) };
         Ok(Self { negative: value.is_sign_negative(), text, point })
     }
@@ -275,7 +315,8 @@ impl Digits {
     }
 }
 
-/// `FormatFloat(value, 'f', -1, 64)`: the form that sops encrypts and hashes. Never an exponent; `NaN`, `+Inf`, `-Inf`.
+/// `FormatFloat(value, 'f', -1, 64)`: the form that sops encrypts and hashes. Never an exponent; `NaN`,
+/// `+Inf`, `-Inf`.
 #[must_use]
 pub fn format_plain(value: f64) -> Zeroizing<String> {
     match Digits::of(value) {
@@ -284,8 +325,8 @@ pub fn format_plain(value: f64) -> Zeroizing<String> {
     }
 }
 
-/// `FormatFloat(value, letter 'g' or 'G', -1, 64)`, also `%v`: an exponent of at least two digits, marked `e` or `E`,
-/// when it is below -4 or above 5.
+/// `FormatFloat(value, letter 'g' or 'G', -1, 64)`, also `%v`: an exponent of at least two digits, marked `e`
+/// or `E`, when it is below -4 or above 5.
 #[must_use]
 pub fn format_general(value: f64, upper: bool) -> Zeroizing<String> {
     match Digits::of(value) {
@@ -295,10 +336,85 @@ pub fn format_general(value: f64, upper: bool) -> Zeroizing<String> {
     }
 }
 
-/// As `encoding/json` writes it: an exponent without padding, below 1e-6 and from 1e21 on. None for what is not finite.
+/// As `encoding/json` writes it: an exponent without padding, below 1e-6 and from 1e21 on. None for what is
+/// not finite.
 #[must_use]
 pub fn format_json(value: f64) -> Option<Zeroizing<String>> {
     let digits = Digits::of(value).ok()?;
     let plain = value == 0.0 || (-6..21).contains(&digits.exponent());
     Some(if plain { digits.plain() } else { digits.scientific('e', 1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::observed::{bytes, rows};
+
+    #[test]
+    fn numbers_are_read_and_written_as_in_go() {
+        let mut count = 0;
+        for row in rows(include_str!("../../tests/data/numbers.tsv")) {
+            count += 1;
+            match row.as_slice() {
+                ["pf", text, "err"] => assert!(parse_float(&bytes(text)).is_err(), "{row:?}"),
+                ["pf", text, expected] => {
+                    let value = parse_float(&bytes(text)).unwrap_or_else(|_| panic!("{row:?}"));
+                    let expected: f64 = expected.parse().unwrap();
+                    assert!(
+                        value.to_bits() == expected.to_bits() || value.is_nan() && expected.is_nan(),
+                        "{row:?}"
+                    );
+                }
+                ["pi", text, "err"] => assert!(parse_int(&bytes(text)).is_err(), "{row:?}"),
+                ["pi", text, expected] => {
+                    assert_eq!(parse_int(&bytes(text)), Ok(expected.parse().unwrap()), "{row:?}");
+                }
+                ["ff", value, plain, general, upper, json, _dotenv] => {
+                    let value: f64 = value.parse().unwrap();
+                    assert_eq!(*format_plain(value), *plain, "{row:?}");
+                    assert_eq!(*format_general(value, false), *general, "{row:?}");
+                    assert_eq!(*format_general(value, true), *upper, "{row:?}");
+                    let written = format_json(value).map(|text| text.to_string());
+                    assert_eq!(written.as_deref().unwrap_or("err"), *json, "{row:?}");
+                }
+                _ => panic!("{row:?}"),
+            }
+        }
+        assert!(count > 150);
+    }
+
+    #[test]
+    fn of_two_shortest_decimals_the_even_one_is_written() {
+        for (bits, expected) in [
+            (0xc300_1c05_8435_e8aa, "-566801205738773.2"),
+            (0x4309_27c5_6275_3c52, "885075391457162.2"),
+            (0x430c_4878_20aa_2292, "995122516149330.2"),
+        ] {
+            assert_eq!(*format_plain(f64::from_bits(bits)), expected);
+        }
+    }
+
+    #[test]
+    fn why_a_number_is_refused() {
+        for (text, error) in
+            [("1e400", NumberError::Range), ("0x1p1024", NumberError::Range), ("x", NumberError::Syntax)]
+        {
+            assert_eq!(parse_float(text.as_bytes()), Err(error));
+        }
+        assert_eq!(parse_int(b"9223372036854775808"), Err(NumberError::Range));
+        assert_eq!(parse_int(b"1_0"), Err(NumberError::Syntax));
+    }
+
+    #[test]
+    fn booleans() {
+        for text in ["1", "t", "T", "TRUE", "true", "True"] {
+            assert_eq!(parse_bool(text.as_bytes()), Some(true));
+        }
+        for text in ["0", "f", "F", "FALSE", "false", "False"] {
+            assert_eq!(parse_bool(text.as_bytes()), Some(false));
+        }
+        for text in ["", "tRUE", "yes", "on", "2", " true"] {
+            assert_eq!(parse_bool(text.as_bytes()), None);
+        }
+    }
 }

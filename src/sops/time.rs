@@ -26,8 +26,9 @@ pub struct Time {
 }
 
 impl Time {
-    /// `time.Parse(time.RFC3339, text)`, which is also how sops reads values of type `time`. More than RFC 3339 allows, Go takes an hour of one
-    /// digit, a comma before the fraction, and offsets up to 24:60. Digits beyond nanoseconds are dropped.
+    /// `time.Parse(time.RFC3339, text)`, which is also how sops reads values of type `time`. More than RFC
+    /// 3339 allows, Go takes an hour of one digit, a comma before the fraction, and offsets up to 24:60.
+    /// Digits beyond nanoseconds are dropped.
     #[must_use]
     pub fn parse_rfc3339(text: &[u8]) -> Option<Self> {
         let mut scan = Scan(text);
@@ -70,14 +71,16 @@ impl Time {
         out
     }
 
-    /// `MarshalText`, the form that sops encrypts, hashes and writes as JSON. None where Go refuses: an offset of 24 hours or more.
+    /// `MarshalText`, the form that sops encrypts, hashes and writes as JSON. None where Go refuses: an
+    /// offset of 24 hours or more.
     #[must_use]
     pub fn marshal(&self) -> Option<Zeroizing<String>> {
         let day = 24 * 3600;
         (-day < self.offset.unwrap_or(0) && self.offset.unwrap_or(0) < day).then(|| self.rfc3339_nano())
     }
 
-    /// `String()`, which `%v` prints: `2024-01-02 03:04:05.6 +0000 UTC`; the zone's name is its offset unless it is UTC.
+    /// `String()`, which `%v` prints: `2024-01-02 03:04:05.6 +0000 UTC`; the zone's name is its offset unless
+    /// it is UTC.
     #[must_use]
     pub fn printed(&self) -> Zeroizing<String> {
         let mut out = self.date_and_clock(' ');
@@ -181,5 +184,40 @@ impl Scan<'_> {
         let minutes = i32::from(self.two()?);
         let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_mul(sign)?;
         (hours <= 24 && minutes <= 60).then_some(seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::observed::{bytes, rows};
+
+    #[test]
+    fn times_are_read_and_written_as_in_go() {
+        let mut count = 0;
+        for row in rows(include_str!("../../tests/data/times.tsv")) {
+            count += 1;
+            match row.as_slice() {
+                ["tp", text, "err"] => assert_eq!(Time::parse_rfc3339(&bytes(text)), None, "{row:?}"),
+                ["tp", text, plain, nano, marshalled, printed] => {
+                    let time = Time::parse_rfc3339(&bytes(text)).unwrap_or_else(|| panic!("{row:?}"));
+                    assert_eq!(*time.rfc3339(), *plain);
+                    assert_eq!(*time.rfc3339_nano(), *nano);
+                    let text = time.marshal().map(|text| text.to_string());
+                    assert_eq!(text.as_deref().unwrap_or("err"), *marshalled, "{row:?}");
+                    assert_eq!(*time.printed(), *printed);
+                }
+                _ => panic!("{row:?}"),
+            }
+        }
+        assert!(count > 80);
+    }
+
+    #[test]
+    fn a_zero_offset_is_z() {
+        for (text, offset) in [("Z", None), ("+00:00", None), ("-00:00", None), ("-07:30", Some(-27_000))] {
+            let time = Time::parse_rfc3339(format!("2024-02-29T01:02:03{text}").as_bytes()).unwrap();
+            assert_eq!(time.offset, offset);
+        }
     }
 }

@@ -39,7 +39,8 @@ pub fn parse(text: &[u8]) -> Result<Parsed> {
     Ok(Parsed { documents: vec![document], metadata: flat::metadata(metadata)? })
 }
 
-/// The first document as sops prints it: a line an entry, newlines in strings as `\n`. Lists and maps are an error.
+/// The first document as sops prints it: a line an entry, newlines in strings as `\n`. Lists and maps are an
+/// error.
 pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
     let document = documents.first().ok_or_else(|| Failure::new("there is no document to write"))?;
     let mut out = Plaintext::default();

@@ -5,6 +5,8 @@
 //! last value wins, records and list elements merge field by field), leaves a value alone on null, and refuses a
 //! value of another type. Unknown fields are dropped.
 
+use std::collections::BTreeMap;
+
 use crate::{
     failure::{Failure, Result},
     json::{self, Value as Json},
@@ -96,7 +98,7 @@ enum Slot {
     Text(Plaintext),
     Whole(i64),
     Flag(bool),
-    Texts(Vec<(String, Option<Plaintext>)>),
+    Texts(BTreeMap<String, Option<Plaintext>>),
     /// The records and how many of them count. Go keeps the rest and finds them again when the list grows back.
     Records(Vec<Record>, usize),
 }
@@ -179,7 +181,7 @@ fn decode_field(slot: &mut Slot, kind: &Kind, value: &Json) -> std::result::Resu
         (Kind::Flag, _) => return Err(Wrong::new("true or false")),
         (Kind::Texts, Json::Object(members)) => {
             if !matches!(slot, Slot::Texts(_)) {
-                *slot = Slot::Texts(Vec::new());
+                *slot = Slot::Texts(BTreeMap::new());
             }
             let Slot::Texts(texts) = slot else { return Ok(()) };
             for (key, value) in members {
@@ -188,10 +190,7 @@ fn decode_field(slot: &mut Slot, kind: &Kind, value: &Json) -> std::result::Resu
                     Json::String(text) => Some(text.clone()),
                     _ => return Err(Wrong::new("a string").within(key)),
                 };
-                match texts.iter_mut().find(|(name, _)| name == key) {
-                    Some((_, old)) => *old = value,
-                    None => texts.push((key.clone(), value)),
-                }
+                texts.insert(key.clone(), value);
             }
         }
         (Kind::Texts, _) => return Err(Wrong::new("an object of strings")),

@@ -69,7 +69,8 @@ enum Step<'a> {
 }
 
 enum Node {
-    Leaf(Json),
+    /// Empty until its value is put in.
+    Leaf(Option<Json>),
     Map(BTreeMap<Vec<u8>, Node>),
     List(BTreeMap<usize, Node>),
 }
@@ -84,7 +85,7 @@ impl Node {
             let next = || match steps.get(at.saturating_add(1)) {
                 Some(Step::Key(_)) => Node::Map(BTreeMap::new()),
                 Some(Step::Index(_)) => Node::List(BTreeMap::new()),
-                None => Node::Leaf(Json::Null),
+                None => Node::Leaf(None),
             };
             node = match (node, *step) {
                 (Node::Map(members), Step::Key(key)) => members.entry(key.to_vec()).or_insert_with(next),
@@ -93,7 +94,8 @@ impl Node {
             };
         }
         match node {
-            Node::Leaf(leaf) => *leaf = value,
+            Node::Leaf(leaf @ None) => *leaf = Some(value),
+            // Two spellings of one index, or a list or map. sops takes either, by chance.
             _ => return Err(clash()),
         }
         Ok(())
@@ -101,7 +103,7 @@ impl Node {
 
     fn into_json(self, missing: &mut usize) -> Result<Json> {
         Ok(match self {
-            Node::Leaf(value) => value,
+            Node::Leaf(value) => value.unwrap_or(Json::Null),
             Node::Map(members) => Json::Object(
                 members
                     .into_iter()

@@ -84,8 +84,8 @@ pub fn emit(documents: &[Branch]) -> Result<crate::plaintext::Plaintext> {
     Ok(out)
 }
 
-/// One value as `--extract` prints it: as in a document, without a newline at the end. (Strings and mappings do not come here in
-/// sops: it prints the one raw and the other as a document.)
+/// One value as `--extract` prints it: as in a document, without a newline at the end. (Strings and mappings
+/// do not come here in sops: it prints the one raw and the other as a document.)
 pub fn emit_value(value: &Value) -> Result<crate::plaintext::Plaintext> {
     let mut writer = Writer::tabbed();
     write_value(&mut writer, value)?;

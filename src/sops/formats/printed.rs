@@ -8,8 +8,8 @@ use crate::{
     },
 };
 
-/// A value as sops turns it into text for these formats: floats always with a dot or an exponent, times without a fraction,
-/// null as `<nil>`, lists and maps as Go prints its own.
+/// A value as sops turns it into text for these formats: floats always with a dot or an exponent, times
+/// without a fraction, null as `<nil>`, lists and maps as Go prints its own.
 pub(super) fn text_of(value: &Value) -> Plaintext {
     let mut out = Plaintext::default();
     match value {

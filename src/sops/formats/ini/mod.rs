@@ -1,4 +1,5 @@
-//! sops files of sections and `key = value` lines, as gopkg.in/ini.v1 v1.67.1 reads and writes them for sops 3.12.2.
+//! sops files of sections and `key = value` lines, as gopkg.in/ini.v1 v1.67.1 reads and writes them for sops
+//! 3.12.2.
 //!
 //! In the tree a section is a map below its name. Its comment is its first entry; the comment of a key stands
 //! behind that key, unlike in the file.
@@ -17,7 +18,8 @@ use crate::{
 
 use super::{Format, Parsed, flat, json::write_scalar, printed::text_of, remove_metadata};
 
-/// The section that keys before the first header belong to. It is always there, and always first in a file that was read.
+/// The section that keys before the first header belong to. It is always there, and always first in a file
+/// that was read.
 const DEFAULT: &[u8] = b"DEFAULT";
 
 /// A section in file order.
@@ -92,7 +94,8 @@ fn without_mark(comment: &[u8]) -> &[u8] {
     comment.get(marks..).unwrap_or_default()
 }
 
-/// The documents as sops prints them: their top-level maps become sections. Anything else at the top level is an error.
+/// The documents as sops prints them: their top-level maps become sections. Anything else at the top level is
+/// an error.
 pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
     let mut sections = Vec::new();
     for entry in documents.iter().flatten() {
@@ -126,8 +129,9 @@ fn section_of(name: &[u8], value: &Value) -> Result<Section> {
     Ok(section)
 }
 
-/// One value as `--extract` prints it: as JSON without blanks. Go prints its own structures here, so a map (only found
-/// inside of lists) is a list of `Key` and `Value`; an empty list is null, and so is an empty map if the file was JSON.
+/// One value as `--extract` prints it: as JSON without blanks. Go prints its own structures here, so a map
+/// (only found inside of lists) is a list of `Key` and `Value`; an empty list is null, and so is an empty map
+/// if the file was JSON.
 pub fn emit_value(value: &Value, file: Format) -> Result<Plaintext> {
     let mut writer = Writer::compact();
     write_value(&mut writer, value, matches!(file, Format::Json | Format::Binary))?;
@@ -199,4 +203,58 @@ fn trim_start(text: &[u8]) -> &[u8] {
         rest = behind;
     }
     rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::observed::{bytes, documents, rows};
+
+    #[test]
+    fn plain_files_are_read_and_written_as_by_sops() {
+        let mut count = 0;
+        for row in rows(include_str!("../../../../tests/data/ini.tsv")) {
+            count += 1;
+            let read = read::sections(&bytes(row[1]));
+            let document = read.map(|sections| sections.into_iter().map(entry_of).collect::<Branch>());
+            match (document, &row[2..]) {
+                (Err(_), ["err"]) => {}
+                (Ok(document), [expected, text]) => {
+                    assert_eq!(vec![document.clone()], documents(expected), "{row:?}");
+                    let written =
+                        emit(&[document]).map_or_else(|_| b"err".to_vec(), |text| [b"ok:", &*text].concat());
+                    assert_eq!(written, bytes(text), "{row:?}");
+                }
+                (document, _) => panic!("{row:?}: {document:?}"),
+            }
+        }
+        assert!(count > 120);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_not_its_text() {
+        let told = |text: &str| read::sections(text.as_bytes()).err().unwrap().headline;
+        for (text, expected) in [
+            ("\n[hunter2", "line 2 of the INI file: the section's bracket is not closed"),
+            ("[]", "line 1 of the INI file: the section has no name"),
+            ("hunter2", "line 1 of the INI file: expected a key and an equals sign or a colon"),
+            ("=hunter2", "line 1 of the INI file: the key has no name"),
+            ("\"\"=hunter2", "line 1 of the INI file: the key has no name"),
+            ("\"hunter2=x", "line 1 of the INI file: the key's quote is not closed"),
+            ("a=1\nb=\"\"\"hunter2\nx\n", "line 2 of the INI file: the value's quote is not closed"),
+        ] {
+            assert_eq!(told(text), expected);
+        }
+    }
+
+    #[test]
+    fn trimming_is_by_unicode_and_leaves_broken_bytes() {
+        let blanks = "\t\u{b} \u{85}\u{a0}\u{1680}\u{2000}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
+        assert_eq!(trim(format!("{blanks}x{blanks}").as_bytes()), b"x");
+        for kept in
+            [b"\x85x\xa0".as_slice(), b"\xe2\x80x\xe2\x80", "\u{200b}".as_bytes(), "\u{feff}".as_bytes()]
+        {
+            assert_eq!(trim(kept), kept);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::failure::Result;
 use super::{
     MAX_DEPTH, fault,
     parser::{Comments, Event, Parser, Properties, What},
-    resolve,
+    resolve::Tag,
 };
 
 /// The number of a node in [`Graph`].
@@ -22,8 +22,7 @@ pub(super) enum Content<'a> {
 
 pub(super) struct Node<'a> {
     pub content: Content<'a>,
-    /// The tag that is written, in short form (`!!int`).
-    pub tag: Option<Box<[u8]>>,
+    pub tag: Option<Tag>,
     pub comments: Option<Box<Comments>>,
     /// Line, from 0.
     pub line: isize,
@@ -73,9 +72,7 @@ impl<'a> Graph<'a> {
         comments: Comments,
     ) -> Id {
         let id = self.nodes.len();
-        let tag =
-            (!matches!(properties.tag.as_slice(), b"" | b"!")).then(|| resolve::short_tag(properties.tag));
-        let mut node = Node { content, tag, comments: None, line };
+        let mut node = Node { content, tag: properties.tag, comments: None, line };
         node.set_comments(comments);
         self.nodes.push(node);
         if let Some(anchor) = properties.anchor {

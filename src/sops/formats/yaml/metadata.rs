@@ -1,8 +1,8 @@
 //! The `sops` mapping, as go-yaml hands it to sops: texts and meanings, with merge keys applied.
 //!
 //! sops 3.12.2 decodes it into a typed structure, before it builds the tree: there a `lastmodified` without quotes
-//! is a text, whatever it looks like. What that decoding refuses is refused here, as far as it does not depend on
-//! the structure: repeated keys at the top level of the file and in the mapping, merges of what is no mapping.
+//! is a text, whatever it looks like. What that decoding refuses is refused here at the top level of the file
+//! (repeated keys, merges of what is no mapping); inside of the mapping it is [`Node::Invalid`].
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -14,7 +14,7 @@ use crate::{
 use super::{
     composer::{Content, Id, Node as Source},
     fault,
-    resolve::Meaning,
+    resolve::{Meaning, Tag},
     tree::{self, Grower, Scalar},
 };
 
@@ -34,6 +34,9 @@ pub enum Node {
     List(Vec<Node>),
     /// A mapping; keys do not repeat.
     Map(Vec<(Key, Node)>),
+    /// Something that cannot be decoded: a scalar that is not what its tag says, a mapping with repeated keys, with a
+    /// key that is no scalar, or with a wrong merge. An error if a field wants it, ignored elsewhere.
+    Invalid,
 }
 
 /// The metadata as a tree: text for fields that are text, whatever it looks like.
@@ -85,7 +88,7 @@ impl<'g> Grower<'g, '_> {
         Ok(match &node.content {
             Content::Scalar { text, plain } => {
                 let Scalar::Meaning(meaning, text) = tree::scalar(node, text, *plain) else {
-                    return Err(fault(node.line, "a value is not what its tag says"));
+                    return Ok(Node::Invalid);
                 };
                 match meaning {
                     Meaning::Null => Node::Null,
@@ -111,7 +114,9 @@ impl<'g> Grower<'g, '_> {
             }
             Content::Mapping(_) => {
                 let mut fields = Fields::new();
-                self.fields(node, &mut None, &mut fields, depth)?;
+                if self.fields(node, &mut None, &mut fields, depth).is_err() {
+                    return Ok(Node::Invalid);
+                }
                 let pair = |(key, id): (Cow<'_, [u8]>, Id)| Ok((key.into_owned(), self.raw(id, depth + 1)?));
                 Node::Map(fields.into_iter().map(pair).collect::<Result<_>>()?)
             }
@@ -195,9 +200,9 @@ impl<'g> Grower<'g, '_> {
 
 fn is_merge(key: &Source<'_>, plain: bool) -> bool {
     match &key.content {
-        Content::Scalar { text, .. } if **text == *b"<<" => match key.tag.as_deref() {
+        Content::Scalar { text, .. } if **text == *b"<<" => match key.tag {
             None => plain,
-            Some(tag) => tag == b"!!merge",
+            Some(tag) => tag == Tag::Merge,
         },
         _ => false,
     }

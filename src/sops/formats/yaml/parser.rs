@@ -3,12 +3,13 @@
 //! A comment is handed over when the token is looked at before which it stands; an event takes all that were handed
 //! over so far, if it is of a kind that takes comments. So the order of looking, not only the grammar, is the rule.
 
-use std::{borrow::Cow, mem};
+use std::{borrow::Cow, collections::HashMap, mem};
 
 use crate::failure::Result;
 
 use super::{
     fault,
+    resolve::{STANDARD_TAGS, Tag},
     scanner::{Kind, Scanner, Token},
     text::Mark,
 };
@@ -25,11 +26,10 @@ pub(super) struct Comments {
 }
 
 /// What is written before a node.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 pub(super) struct Properties<'a> {
     pub anchor: Option<&'a [u8]>,
-    /// The whole tag, or `!`; empty if there is none.
-    pub tag: Vec<u8>,
+    pub tag: Option<Tag>,
 }
 
 /// What an event tells.
@@ -87,7 +87,7 @@ pub(super) struct Parser<'a> {
     /// The head of a whole collection that is an element of a sequence.
     stem: Vec<u8>,
     /// Handles and prefixes of the document's `%TAG` directives and the two standard ones.
-    tag_directives: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
+    tag_directives: HashMap<Cow<'a, [u8]>, Vec<u8>>,
 }
 
 impl<'a> Parser<'a> {
@@ -98,7 +98,7 @@ impl<'a> Parser<'a> {
             states: Vec::new(),
             pending: Comments::default(),
             stem: Vec::new(),
-            tag_directives: Vec::new(),
+            tag_directives: HashMap::new(),
         }
     }
 
@@ -244,23 +244,22 @@ impl<'a> Parser<'a> {
                     if self.prefix(&text).is_some() {
                         return Err(fault(mark.line, "found duplicate %TAG directive"));
                     }
-                    self.tag_directives.push((text, suffix));
+                    self.tag_directives.insert(text, suffix);
                 }
                 _ => break,
             }
             (kind, mark) = self.peek()?;
         }
-        for (handle, prefix) in [(&b"!"[..], &b"!"[..]), (b"!!", super::resolve::STANDARD_TAGS)] {
+        for (handle, prefix) in [(&b"!"[..], &b"!"[..]), (b"!!", STANDARD_TAGS)] {
             if self.prefix(handle).is_none() {
-                self.tag_directives.push((Cow::Borrowed(handle), prefix.to_vec()));
+                self.tag_directives.insert(Cow::Borrowed(handle), prefix.to_vec());
             }
         }
         Ok((kind, mark))
     }
 
     fn prefix(&self, handle: &[u8]) -> Option<&[u8]> {
-        let mut directives = self.tag_directives.iter();
-        directives.find(|(known, _)| **known == *handle).map(|(_, prefix)| prefix.as_slice())
+        self.tag_directives.get(handle).map(Vec::as_slice)
     }
 
     fn document_content(&mut self) -> Result<Event<'a>> {
@@ -311,7 +310,7 @@ impl<'a> Parser<'a> {
                 Kind::Tag if !tagged => {
                     tagged = true;
                     let Token { text, suffix, .. } = self.scanner.take();
-                    properties.tag = self.whole_tag(&text, suffix, mark)?;
+                    properties.tag = self.tag(&text, &suffix, mark)?;
                 }
                 _ => break,
             }
@@ -369,12 +368,10 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn whole_tag(&self, handle: &[u8], suffix: Vec<u8>, mark: Mark) -> Result<Vec<u8>> {
-        if handle.is_empty() {
-            return Ok(suffix);
-        }
-        match self.prefix(handle) {
-            Some(prefix) => Ok([prefix, &suffix].concat()),
+    fn tag(&self, handle: &[u8], suffix: &[u8], mark: Mark) -> Result<Option<Tag>> {
+        let prefix = if handle.is_empty() { Some(&b""[..]) } else { self.prefix(handle) };
+        match prefix {
+            Some(prefix) => Ok(Tag::of(prefix, suffix)),
             None => Err(fault(mark.line, "found undefined tag handle")),
         }
     }

@@ -21,11 +21,42 @@ pub(super) enum Meaning {
     Text,
 }
 
-/// `!!x` for a tag of YAML's own, else the tag.
-pub(super) fn short_tag(tag: Vec<u8>) -> Box<[u8]> {
-    match tag.strip_prefix(STANDARD_TAGS) {
-        Some(name) => [b"!!", name].concat().into(),
-        None => tag.into(),
+/// A tag that is written before a node, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    Binary,
+    Bool,
+    Float,
+    Int,
+    Merge,
+    Null,
+    Timestamp,
+    /// One that changes nothing: the text is a text.
+    Other,
+}
+
+impl Tag {
+    /// The tag that prefix and suffix make up; `None` for `!`, which is as good as none.
+    pub fn of(prefix: &[u8], suffix: &[u8]) -> Option<Self> {
+        // The standard tags are short, and hostile prefixes may be long.
+        if prefix.len() + suffix.len() > STANDARD_TAGS.len() + 9 {
+            return Some(Self::Other);
+        }
+        let tag = [prefix, suffix].concat();
+        if tag == b"!" {
+            return None;
+        }
+        let name = tag.strip_prefix(STANDARD_TAGS).or_else(|| tag.strip_prefix(b"!!")).unwrap_or_default();
+        Some(match name {
+            b"binary" => Self::Binary,
+            b"bool" => Self::Bool,
+            b"float" => Self::Float,
+            b"int" => Self::Int,
+            b"merge" => Self::Merge,
+            b"null" => Self::Null,
+            b"timestamp" => Self::Timestamp,
+            _ => Self::Other,
+        })
     }
 }
 
@@ -34,23 +65,23 @@ pub(super) fn plain(text: &[u8]) -> Meaning {
     resolve(text, true)
 }
 
-/// The meaning of a scalar with a (short) tag; `None` if it is not what the tag says. `!!binary` is not known here:
-/// its text is a text.
-pub(super) fn tagged(tag: &[u8], text: &[u8]) -> Option<Meaning> {
+/// The meaning of a scalar with a tag; `None` if it is not what the tag says. `!!binary` is not decoded here: its text
+/// is a text.
+pub(super) fn tagged(tag: Tag, text: &[u8]) -> Option<Meaning> {
     let meaning = match tag {
-        b"!!bool" | b"!!int" | b"!!float" | b"!!null" => resolve(text, false),
-        b"!!timestamp" => resolve(text, true),
-        _ => return Some(Meaning::Text),
+        Tag::Bool | Tag::Int | Tag::Float | Tag::Null => resolve(text, false),
+        Tag::Timestamp => resolve(text, true),
+        Tag::Binary | Tag::Merge | Tag::Other => return Some(Meaning::Text),
     };
     match (tag, meaning) {
         // As Go converts it.
         #[allow(clippy::cast_precision_loss)]
-        (b"!!float", Meaning::Int(int)) => Some(Meaning::Float(int as f64)),
-        (b"!!bool", Meaning::Bool(_))
-        | (b"!!int", Meaning::Int(_) | Meaning::Uint(_))
-        | (b"!!float", Meaning::Float(_))
-        | (b"!!null", Meaning::Null)
-        | (b"!!timestamp", Meaning::Time(_)) => Some(meaning),
+        (Tag::Float, Meaning::Int(int)) => Some(Meaning::Float(int as f64)),
+        (Tag::Bool, Meaning::Bool(_))
+        | (Tag::Int, Meaning::Int(_) | Meaning::Uint(_))
+        | (Tag::Float, Meaning::Float(_))
+        | (Tag::Null, Meaning::Null)
+        | (Tag::Timestamp, Meaning::Time(_)) => Some(meaning),
         _ => None,
     }
 }
@@ -241,9 +272,9 @@ mod tests {
             ("_1", Meaning::Text),
             ("+12", Meaning::Int(12)),
             ("-9223372036854775808", Meaning::Int(i64::MIN)),
-            ("-9223372036854775809", Meaning::Float(-9.223_372_036_854_775_8e18)),
+            ("-9223372036854775809", Meaning::Float(-9.223_372_036_854_776e18)),
             ("9223372036854775808", Meaning::Uint(9_223_372_036_854_775_808)),
-            ("+9223372036854775808", Meaning::Float(9.223_372_036_854_775_8e18)),
+            ("+9223372036854775808", Meaning::Float(9.223_372_036_854_776e18)),
             ("18446744073709551616", Meaning::Float(1.844_674_407_370_955_2e19)),
             ("0x10000000000000000", Meaning::Text),
             ("1e999", Meaning::Text),

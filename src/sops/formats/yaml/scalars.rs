@@ -131,8 +131,10 @@ impl<'a> Scanner<'a> {
                 break;
             }
             let from = self.cursor.pos;
+            self.cursor.skip_ordinary();
             while !self.cursor.is_gap(0) && !self.ends_plain() {
                 self.cursor.skip();
+                self.cursor.skip_ordinary();
             }
             if from != self.cursor.pos {
                 if gap.broken {
@@ -179,7 +181,11 @@ impl<'a> Scanner<'a> {
             }
             let mut gap = Gap::default();
             let mut from = self.cursor.pos;
-            while !self.cursor.is_gap(0) {
+            loop {
+                self.cursor.skip_ordinary();
+                if self.cursor.is_gap(0) {
+                    break;
+                }
                 let byte = self.cursor.at(0);
                 if byte == quote && (quote == b'"' || self.cursor.at(1) != b'\'') {
                     break;
@@ -352,6 +358,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn scalar<'a>(mark: super::text::Mark, text: Gather<'a>, plain: bool) -> Token<'a> {
+fn scalar(mark: super::text::Mark, text: Gather<'_>, plain: bool) -> Token<'_> {
     Token { kind: Kind::Scalar { plain }, mark, text: text.finish(), suffix: Vec::new() }
 }

@@ -91,10 +91,9 @@ pub(super) fn is_printable(text: &[u8]) -> bool {
     match text {
         [b'\n' | 0x20..=0x7e, ..] => true,
         [0xc2, next, ..] => *next >= 0xa0,
-        [0xef, 0xbb, 0xbf, ..] | [0xef, 0xbf, 0xbe | 0xbf, ..] => false,
+        [] | [0xef, 0xbb, 0xbf, ..] | [0xef, 0xbf, 0xbe | 0xbf, ..] => false,
         [0xed, next, ..] => *next < 0xa0,
         [first, ..] => (0xc3..=0xef).contains(first),
-        [] => false,
     }
 }
 

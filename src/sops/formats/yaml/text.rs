@@ -145,6 +145,27 @@ impl<'a> Cursor<'a> {
         };
     }
 
+    /// Moves over the ASCII characters from here on that are wanted; no line breaks may be.
+    #[inline]
+    fn skip_run(&mut self, wanted: impl Fn(u8) -> bool) {
+        let run = self.text.get(self.pos..).unwrap_or_default();
+        let length = run.iter().position(|byte| !wanted(*byte)).unwrap_or(run.len());
+        if run.iter().take(length).any(|byte| !is_blank(*byte)) {
+            self.newlines = 0;
+        }
+        self.pos += length;
+        self.mark.index += length.cast_signed();
+        self.mark.column += length.cast_signed();
+    }
+
+    /// Moves over characters that mean nothing special within a flow scalar.
+    #[inline]
+    pub fn skip_ordinary(&mut self) {
+        self.skip_run(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'*'..=b'+' | b'-'..=b'/' | b'=' | b'_')
+        });
+    }
+
     pub fn skip_many(&mut self, count: usize) {
         for _ in 0..count {
             self.skip();
@@ -159,8 +180,11 @@ impl<'a> Cursor<'a> {
 
     /// Moves to the end of the line.
     pub fn skip_to_line_end(&mut self) {
+        let in_line = |byte| matches!(byte, b'\t' | 0x20..=0x7f);
+        self.skip_run(in_line);
         while !self.is_line_end(0) {
             self.skip();
+            self.skip_run(in_line);
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Time> {
         [] => {}
         [b'T' | b't', rest @ ..] => {
             let rest = clock(&mut time, rest)?;
-            time.offset = zone(rest)?;
+            time.offset = Some(zone(rest)?).filter(|offset| *offset != 0);
         }
         [b' ', rest @ ..] => {
             let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -62,10 +62,10 @@ fn clock<'a>(time: &mut Time, text: &'a [u8]) -> Option<&'a [u8]> {
     Some(rest)
 }
 
-/// `Z` or `+hh:mm`. The inner value is `None` for UTC.
-fn zone(text: &[u8]) -> Option<Option<i32>> {
+/// `Z` or `+hh:mm`, in seconds east of UTC.
+fn zone(text: &[u8]) -> Option<i32> {
     if text == b"Z" {
-        return Some(None);
+        return Some(0);
     }
     let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = text else { return None };
     let number = |tens: &u8, ones: &u8| {
@@ -77,12 +77,12 @@ fn zone(text: &[u8]) -> Option<Option<i32>> {
         return None;
     }
     let offset = (hours * 60 + minutes) * 60;
-    Some(Some(if *sign == b'-' { -offset } else { offset }).filter(|offset| *offset != 0))
+    Some(if *sign == b'-' { -offset } else { offset })
 }
 
 fn days(year: u16, month: u8) -> u8 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,

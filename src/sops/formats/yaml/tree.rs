@@ -15,7 +15,7 @@ use super::{
     composer::{Content, Document, Graph, Id, Node},
     fault,
     parser::Comments,
-    resolve::{self, Meaning},
+    resolve::{self, Meaning, Tag},
 };
 
 /// What a scalar is.
@@ -27,10 +27,10 @@ pub(super) enum Scalar<'n> {
 
 /// Meaning and text of a scalar; `!!binary` is decoded.
 pub(super) fn scalar<'n>(node: &'n Node<'_>, text: &'n [u8], plain: bool) -> Scalar<'n> {
-    let meaning = match node.tag.as_deref() {
+    let meaning = match node.tag {
         None if plain => Some(resolve::plain(text)),
         None => Some(Meaning::Text),
-        Some(b"!!binary") => {
+        Some(Tag::Binary) => {
             return base64_decode(text)
                 .map_or(Scalar::Mistagged, |bytes| Scalar::Meaning(Meaning::Text, Cow::Owned(bytes)));
         }
@@ -108,9 +108,9 @@ impl<'g, 'a> Grower<'g, 'a> {
                 Ok(())
             }
             Content::Scalar { text, plain } => {
-                let null = match node.tag.as_deref() {
+                let null = match node.tag {
                     None => *plain && resolve::plain(text) == Meaning::Null,
-                    Some(tag) => tag == b"!!null",
+                    Some(tag) => tag == Tag::Null,
                 };
                 if !null {
                     return Err(fault(node.line, "documents that are values are not supported"));

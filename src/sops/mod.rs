@@ -56,6 +56,12 @@ impl DataKey {
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
     }
+
+    /// The key.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl SopsFile {
@@ -72,7 +78,8 @@ impl SopsFile {
         key: &DataKey,
         reading: impl FnOnce() -> Option<Vec<Branch>>,
     ) -> Result<Document> {
-        let cipher = Cipher::new(&key.0).map_err(|fault| Failure::new(format!("cannot decrypt: {fault}")))?;
+        let cipher =
+            Cipher::new(key.bytes()).map_err(|fault| Failure::new(format!("cannot decrypt: {fault}")))?;
         let (mac, mut plain_comments) = decrypt::decrypt(&mut self.documents, &self.metadata, &cipher)?;
         if let Err(failure) = mac.verify(&cipher, &self.metadata) {
             let mut documents = reading().ok_or_else(|| failure.clone())?;

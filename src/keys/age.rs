@@ -90,3 +90,32 @@ impl Unwrap for X25519 {
         open_file_key(&derive(&shared[..], &salt, b"age-encryption.org/v1/X25519"), &stanza.body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixtures as f, *};
+
+    #[test]
+    fn identities() {
+        for (text, recipient) in [
+            (f::A.to_owned(), Some(f::A_PUBLIC)),
+            (f::B.to_owned(), Some(f::B_PUBLIC)),
+            (f::A.to_lowercase(), None),
+            (f::A.replace("AGE-", "age-"), None),
+            (f::A.replace("QQT2", "QQT3"), None),
+            (format!("{} ", f::A), None),
+            (f::A_PUBLIC.to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(X25519::parse(&text).map(|key| key.recipient()).as_deref(), recipient, "{text}");
+        }
+    }
+
+    #[test]
+    fn points_of_low_order_agree_on_nothing() {
+        assert!(agree(&[7; 32], [0; 32]).is_none());
+        let mut nine = [0; 32];
+        nine[0] = 9;
+        assert!(agree(&[7; 32], nine).is_some());
+    }
+}

@@ -165,3 +165,42 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
     words.extend(word);
     Ok(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        for (line, words) in [
+            ("a  b\tc", Some(vec!["a", "b", "c"])),
+            ("", Some(vec![])),
+            (r#"a "b c" 'd "e'"#, Some(vec!["a", "b c", r#"d "e"#])),
+            (r#"a\ b "c\"d\e" 'f\'"#, Some(vec!["a b", r#"c"de"#, r"f\"])),
+            (r#"a"b"'c' """#, Some(vec!["abc", ""])),
+            ("a # b c\nd e#f", Some(vec!["a", "d", "e#f"])),
+            ("a 'b", None),
+            ("a \"b", None),
+            ("a\\", None),
+        ] {
+            assert_eq!(
+                split(line).ok(),
+                words.map(|words| words.iter().map(ToString::to_string).collect()),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended() {
+        let start = Instant::now();
+        let words = ["sh", "-c", "sleep 5"].map(str::to_owned);
+        let reason = print(&words, "", Duration::from_millis(50)).unwrap_err();
+        assert!(reason.contains("did not end"), "{reason}");
+        // The grandchild still holds the pipe; nobody waits for it.
+        assert!(start.elapsed() < Duration::from_secs(4));
+        let words = ["sh", "-c", "exec >&-; sleep 5"].map(str::to_owned);
+        assert!(print(&words, "", Duration::from_millis(50)).is_err());
+        assert!(print(&words, "", Duration::ZERO).is_err());
+    }
+}

@@ -320,3 +320,148 @@ fn run_for_group(command: &KeyCommand, group: &[KeyEntry], attempt: &mut Attempt
     }
     None
 }
+
+#[cfg(test)]
+mod fixtures;
+
+#[cfg(test)]
+mod tests {
+    use super::{fixtures as f, *};
+    use crate::{failure::Kind, sops::rules::Selector};
+
+    fn entry(recipient: &str, enc: &str) -> KeyEntry {
+        KeyEntry { kind: KeyKind::Age, recipient: recipient.to_owned(), enc: enc.into() }
+    }
+
+    fn metadata(groups: Vec<Vec<KeyEntry>>, shamir_threshold: usize) -> Metadata {
+        Metadata {
+            groups,
+            shamir_threshold,
+            last_modified: String::new(),
+            mac: Vec::new(),
+            mac_only_encrypted: false,
+            selector: Selector::default(),
+            version: String::new(),
+        }
+    }
+
+    fn keyring(text: &str) -> Keyring {
+        let mut keyring = Keyring::default();
+        keyring.add_age_text("/keys.txt", text.as_bytes());
+        keyring
+    }
+
+    fn opened(keyring: &Keyring, metadata: &Metadata) -> Option<Vec<u8>> {
+        keyring.open(metadata).ok().map(|key| key.bytes().to_vec())
+    }
+
+    #[test]
+    fn one_entry_among_others() {
+        let pgp = KeyEntry { kind: KeyKind::Pgp, ..entry("AB12", "sealed") };
+        let ours = || entry(f::A_PUBLIC, f::ENTRY_A);
+        // The right name, a wrong name, a name that belongs to another identity of ours.
+        for group in [
+            vec![ours()],
+            vec![pgp, entry(f::C_PUBLIC, f::PARTS[2]), entry("age1x", "damaged"), ours()],
+            vec![entry("age1x", f::ENTRY_A)],
+            vec![entry(f::B_PUBLIC, f::ENTRY_A), entry(f::A_PUBLIC, "damaged")],
+        ] {
+            let keyring = keyring(&format!("{}\n{}\n", f::B, f::A));
+            assert_eq!(opened(&keyring, &metadata(vec![group], 0)).as_deref(), Some(&f::DATA_KEY_A[..]));
+        }
+    }
+
+    #[test]
+    fn ssh_keys_open_both_kinds_of_recipients() {
+        let ssh = metadata(vec![vec![entry(&format!("{} host", f::SSH_PUBLIC), f::ENTRY_SSH)]], 0);
+        let mut keyring = Keyring::default();
+        keyring.add_ssh("/ssh", f::SSH.as_bytes(), true);
+        assert_eq!(opened(&keyring, &ssh).as_deref(), Some(&f::DATA_KEY_SSH[..]));
+        assert_eq!(keyring.identities()[0].recipients(), [f::SSH_AS_AGE, f::SSH_PUBLIC]);
+        assert_eq!(opened(&keyring, &metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 0)), None);
+        let mut other = Keyring::default();
+        other.add_ssh("/ssh", f::PKCS8.as_bytes(), true);
+        assert_eq!(opened(&other, &ssh), None);
+    }
+
+    #[test]
+    fn groups() {
+        let groups = || {
+            [(f::A_PUBLIC, 0), (f::B_PUBLIC, 1), (f::C_PUBLIC, 2)]
+                .map(|(recipient, at)| vec![entry(recipient, f::PARTS[at])])
+                .to_vec()
+        };
+        for (keys, threshold, opens) in [
+            (&[f::A, f::B, f::C][..], 2, true),
+            (&[f::C, f::A], 2, true),
+            (&[f::B, f::C], 0, true),
+            (&[f::B, f::C], 3, false),
+            (&[f::B], 2, false),
+            (&[f::B], 0, false),
+            (&[], 0, false),
+        ] {
+            let key = opened(&keyring(&keys.join("\n")), &metadata(groups(), threshold));
+            assert_eq!(key.as_deref(), opens.then_some(&f::DATA_KEY_PARTS[..]), "{keys:?} {threshold}");
+        }
+        let failure = keyring(f::B).open(&metadata(groups(), 2)).err().unwrap();
+        let told = failure.to_string();
+        assert!(told.contains("key groups:   3, of which 2 are needed, 1 opened"), "{told}");
+        assert!(told.contains("opens its key group"), "{told}");
+        // One group is the whole key, whatever the threshold.
+        let one = metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 5);
+        assert_eq!(opened(&keyring(f::A), &one).as_deref(), Some(&f::DATA_KEY_A[..]));
+    }
+
+    #[test]
+    fn the_failure_tells_what_was_tried_and_stays_short() {
+        let mut group = vec![KeyEntry { kind: KeyKind::Pgp, ..entry("AB12\n\u{1b}[31m", "sealed") }];
+        group.push(entry(f::B_PUBLIC, "sealed"));
+        group.extend((0..10_000).map(|at| entry(&format!("age1{at}"), f::ENTRY_A)));
+        let failure =
+            keyring(&format!("{}\nnonsense\n{}", f::B, f::C)).open(&metadata(vec![group], 0)).err().unwrap();
+        assert_eq!(failure.kind, Kind::NoIdentity);
+        let told = failure.to_string();
+        assert!(told.lines().count() < 40 && told.len() < 4000, "{told}");
+        for part in [
+            "encrypted to: pgp AB12\u{fffd}\u{fffd}[31m (not supported by this build)\n",
+            "and 9992 more",
+            &format!("/keys.txt: {}: the file names it, but its key entry does not open", f::B_PUBLIC),
+            &format!("/keys.txt: {}: not among them", f::C_PUBLIC),
+            "its armor begins with another line",
+            "/keys.txt: line 2: not an age identity",
+            &format!("add {} to .sops.yaml", f::C_PUBLIC),
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert!(!told.contains("nonsense") && !told.contains("AGE-SECRET"));
+        let none = Keyring::default().open(&metadata(vec![vec![]], 0)).err().unwrap().to_string();
+        assert!(none.contains("nothing: there is no identity"), "{none}");
+    }
+
+    #[test]
+    fn commands_are_asked_for_what_local_identities_do_not_open() {
+        let file = metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 0);
+        let command = |line: String| {
+            let mut keyring = keyring(f::B);
+            keyring.commands.push(KeyCommand::new("SOPS_AGE_KEY_CMD", &line));
+            keyring
+        };
+        let asks =
+            command(format!("sh -c 'test \"$SOPS_AGE_RECIPIENT\" = {} && echo {}'", f::A_PUBLIC, f::A));
+        assert_eq!(opened(&asks, &file).as_deref(), Some(&f::DATA_KEY_A[..]));
+        for (line, reason) in [
+            ("false".to_owned(), "false failed (exit status: 1)"),
+            ("/nonexistent".to_owned(), "cannot run /nonexistent: No such file"),
+            ("echo \"".to_owned(), "it has a quote or backslash without its end"),
+            (String::new(), "it is empty"),
+            (format!("echo X{}", f::A), "line 1: not an age identity"),
+        ] {
+            let told = command(line).open(&file).err().unwrap().to_string();
+            assert!(told.contains(&format!("SOPS_AGE_KEY_CMD: {reason}")), "{told}");
+        }
+        // Not run when it is not needed.
+        let mut local = command("false".to_owned());
+        local.add_age_text("/a", f::A.as_bytes());
+        assert!(opened(&local, &file).is_some());
+    }
+}

@@ -117,7 +117,7 @@ impl Keyring {
     }
 
     /// Adds an SSH private key.
-    fn add_ssh(&mut self, source: &str, file: &[u8], converts: bool) {
+    pub(super) fn add_ssh(&mut self, source: &str, file: &[u8], converts: bool) {
         match Ed25519::parse(file) {
             Ok(key) => self.add(source, Key::Ssh { key, converts }),
             Err(reason) => self.skip(source, reason),
@@ -257,5 +257,150 @@ fn read_fifo(mut file: &File) -> Result<Zeroizing<Vec<u8>>, String> {
             ));
         }
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, fs, os::unix::fs::symlink, process};
+
+    use super::{super::fixtures as f, *};
+
+    /// A directory of its own, removed at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("forestage-sources-{name}-{}", process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn recipients(keyring: &Keyring) -> Vec<String> {
+        keyring.identities().iter().flat_map(Identity::recipients).collect()
+    }
+
+    #[test]
+    fn a_bad_line_costs_that_line() {
+        let text = format!(
+            "# note\n\n{}\r\nAGE-PLUGIN-X-1\n {}\n{}\nAGE-SECRET-KEY-PQ-1X\n{}X\n{}",
+            f::A,
+            f::B,
+            f::A,
+            f::B,
+            f::C
+        );
+        let mut keyring = Keyring::default();
+        keyring.add_age_text("k", text.as_bytes());
+        assert_eq!(recipients(&keyring), [f::A_PUBLIC, f::C_PUBLIC]);
+        let reasons: Vec<_> = keyring.unread().iter().map(|unread| unread.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "line 4: an identity of an age plugin, which is not supported by this build",
+                "line 5: not an age identity",
+                "line 7: a post-quantum identity, which is not supported by this build",
+                "line 8: a damaged age identity: its checksum or length is wrong",
+            ]
+        );
+    }
+
+    #[test]
+    fn files_of_every_kind() {
+        let scratch = Scratch::new("files");
+        let mut keyring = Keyring::default();
+        keyring.add_file(&scratch.write("age", f::A));
+        keyring.add_file(&scratch.write("again", f::A));
+        keyring.add_file(&scratch.write("ssh", f::SSH));
+        assert_eq!(recipients(&keyring), [f::A_PUBLIC, f::SSH_AS_AGE, f::SSH_PUBLIC]);
+        assert!(keyring.identities()[0].source.contains("age and "), "{}", keyring.identities()[0].source);
+        assert!(keyring.unread().is_empty());
+
+        let looping = scratch.0.join("loop");
+        symlink(&looping, &looping).unwrap();
+        let large = scratch.write("large", "");
+        File::options().write(true).open(&large).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
+        for (path, reason) in [
+            (scratch.0.join("none"), "No such file"),
+            (scratch.0.clone(), "it is a directory"),
+            (looping, "symbolic links"),
+            (PathBuf::from("/dev/null"), "it is no regular file"),
+            (large, "it is larger than"),
+            (scratch.write("protected", "-----BEGIN AGE ENCRYPTED FILE-----\n"), "protected by a passphrase"),
+            (scratch.write("rsa", f::SSH_RSA), "RSA"),
+        ] {
+            let mut keyring = Keyring::default();
+            keyring.add_file(&path);
+            let told = keyring.unread().first().map(|unread| unread.reason.clone()).unwrap_or_default();
+            assert!(told.contains(reason) && keyring.identities().is_empty(), "{}: {told}", path.display());
+        }
+        let mut keyring = Keyring::default();
+        keyring.add_age_file(&scratch.write("ssh", f::SSH));
+        assert!(keyring.unread()[0].reason.contains("where age identities belong"));
+    }
+
+    #[test]
+    fn a_fifo_is_read_to_its_end_and_not_waited_for() {
+        let scratch = Scratch::new("fifo");
+        let path = scratch.0.join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let start = Instant::now();
+        let mut keyring = Keyring::default();
+        keyring.add_file(&path);
+        assert!(keyring.unread()[0].reason.contains("not written to its end within 1 s"));
+        assert!(start.elapsed() < Duration::from_secs(3));
+        let writer = path.clone();
+        let writer = thread::spawn(move || fs::write(writer, format!("{}\n", f::A)).unwrap());
+        let mut keyring = Keyring::default();
+        keyring.add_file(&path);
+        writer.join().unwrap();
+        assert_eq!(recipients(&keyring), [f::A_PUBLIC]);
+    }
+
+    #[test]
+    fn the_environment() {
+        let scratch = Scratch::new("environment");
+        scratch.write("home/.ssh/id_ed25519", f::SSH);
+        scratch.write("home/.config/sops/age/keys.txt", f::B);
+        let file = scratch.write("file", f::C).into_os_string();
+        let home = scratch.0.join("home").into_os_string();
+        let keyring = |variables: &[(&str, OsString)]| {
+            let variables: HashMap<_, _> = variables.iter().cloned().collect();
+            let mut keyring = Keyring::default();
+            keyring.add_environment(|name| variables.get(name).cloned());
+            keyring
+        };
+        let all = keyring(&[
+            ("SOPS_AGE_KEY", format!("# two\n{} {}\n", f::A, f::C).into()),
+            ("SOPS_AGE_KEY_FILE", file),
+            ("SOPS_AGE_KEY_CMD", "false".into()),
+            ("HOME", home.clone()),
+        ]);
+        // Native only: sops converts no ssh key that it finds by itself.
+        assert_eq!(recipients(&all), [f::A_PUBLIC, f::C_PUBLIC, f::B_PUBLIC, f::SSH_PUBLIC]);
+        assert_eq!(all.commands.len(), 1);
+        assert!(all.identities()[1].source.contains("SOPS_AGE_KEY and SOPS_AGE_KEY_FILE"));
+
+        let other =
+            keyring(&[("HOME", home.clone()), ("XDG_CONFIG_HOME", scratch.0.clone().into_os_string())]);
+        assert_eq!(recipients(&other), [f::SSH_PUBLIC]);
+        assert_eq!(other.absent(), [scratch.0.join("sops/age/keys.txt").display().to_string()]);
+        let relative = keyring(&[("HOME", home), ("XDG_CONFIG_HOME", "here".into())]);
+        assert_eq!(relative.unread()[0].source, "XDG_CONFIG_HOME");
+        assert!(recipients(&keyring(&[])).is_empty());
     }
 }

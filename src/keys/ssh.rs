@@ -173,3 +173,38 @@ fn string<'k>(rest: &mut &'k [u8]) -> Option<&'k [u8]> {
     *rest = behind;
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixtures as f, *};
+
+    #[test]
+    fn private_key_files() {
+        let recipient = |file: &str| Ed25519::parse(file.as_bytes()).map(|key| key.recipient());
+        assert_eq!(recipient(f::SSH).as_deref(), Ok(f::SSH_PUBLIC));
+        assert_eq!(recipient(&f::SSH.replace('\n', "\r\n")).as_deref(), Ok(f::SSH_PUBLIC));
+        assert_eq!(recipient(&format!("note\n{}more", f::SSH)).as_deref(), Ok(f::SSH_PUBLIC));
+        // Read with OpenSSH after conversion.
+        let pkcs8 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIENUqszBjYYDgwfKTyDMj4yt7vUH0zqYoBrhMjlRv9TB";
+        assert_eq!(recipient(f::PKCS8).as_deref(), Ok(pkcs8));
+        let none = "it is no private key in PEM form";
+        for (file, reason) in [
+            (f::SSH_PROTECTED.to_owned(), PROTECTED),
+            (f::SSH_RSA.to_owned(), "it is an RSA key, a kind not supported by this build"),
+            (f::PKCS8.replace(" PRIVATE", " ENCRYPTED PRIVATE"), PROTECTED),
+            (
+                f::PKCS8.replace(" PRIVATE", " RSA PRIVATE"),
+                "its kind is not supported by this build: only ed25519 is",
+            ),
+            (f::SSH.replace("b3BlbnNzaC", "b3BlbnNzaD"), CUT),
+            (f::SSH.replace("-----END", "----END"), none),
+            (String::new(), none),
+            (f::SSH_PUBLIC.to_owned(), none),
+            (f::SSH.replace("TFvQitzeUIB8uPi8fUC2AAAABGhvc3QB\n", ""), CUT),
+            (f::SSH.replace("AAAABGhvc3QB", "AAAABGhvc3QC"), CUT),
+            (f::SSH.replace("AAAABGhvc3QB", "AAAABGh*c3QB"), "its PEM body is not base64"),
+        ] {
+            assert_eq!(recipient(&file), Err(reason), "{file}");
+        }
+    }
+}

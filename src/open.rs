@@ -62,10 +62,12 @@ pub fn contents(manifest: &Manifest, read: Read, keyring: &Keyring) -> Contents 
     let wanted: Vec<_> = manifest.secrets.iter().map(Wanted::from).collect();
     let secrets = open(&wanted, read, keyring);
     let marks = manifest.secrets.iter().enumerate();
-    let placeholders =
-        marks.filter_map(|(number, secret)| Some((secret.placeholder.as_ref()?.as_bytes(), number))).collect();
+    let placeholders = marks
+        .filter_map(|(number, secret)| Some((secret.placeholder.as_ref()?.as_bytes(), number)))
+        .collect();
     let templates = manifest.templates.iter();
-    let templates = templates.map(|template| render(template, manifest, read, &placeholders, &secrets)).collect();
+    let templates =
+        templates.map(|template| render(template, manifest, read, &placeholders, &secrets)).collect();
     Contents { secrets, templates }
 }
 
@@ -148,7 +150,8 @@ fn open_file(path: &Path, wanted: &[Wanted], read: Read, keyring: &Keyring) -> R
 
 /// The wanted values of one opened document.
 fn select(document: Document, wanted: &[Wanted]) -> Vec<Opened> {
-    let index = document.branches.first().filter(|_| wanted.iter().any(|value| value.key.is_some())).map(Index::of);
+    let index =
+        document.branches.first().filter(|_| wanted.iter().any(|value| value.key.is_some())).map(Index::of);
     let keyed = |key: &str| -> Opened {
         let value = index.as_ref().ok_or_else(|| Failure::new("the file is empty"))?.get(key)?;
         scalar(&document, value).map_err(|f| f.fact("key", key)).map(Arc::new)

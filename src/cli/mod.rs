@@ -165,7 +165,8 @@ fn decrypt(parser: &mut Parser) -> Result<Invocation> {
             Arg::Long("extract") => options.extract = Some(text(parser, "--extract")?),
             Arg::Long("max-size") => {
                 let size = text(parser, "--max-size")?;
-                options.max_size = size.parse().map_err(|_| usage(format!("--max-size {size} is not a number")))?;
+                options.max_size =
+                    size.parse().map_err(|_| usage(format!("--max-size {size} is not a number")))?;
             }
             Arg::Value(value) => operand(&mut file, value)?,
             other => return help_or_unexpected(&other),

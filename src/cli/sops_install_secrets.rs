@@ -19,6 +19,7 @@ pub enum Refusal {
 }
 
 /// What the program prints about itself.
+#[must_use]
 pub fn usage(program: &str) -> String {
     format!(
         "Usage: {program} [OPTION] manifest.json\n  -check-mode string\n    \tValidate configuration without \
@@ -72,16 +73,17 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             as_sops_install_secrets: true,
             ..install::Options::default()
         }),
-        Some(mode) => Invocation::Check(check::Options {
-            manifest: manifest.into(),
-            mode,
-            ..check::Options::default()
-        }),
+        Some(mode) => {
+            Invocation::Check(check::Options { manifest: manifest.into(), mode, ..check::Options::default() })
+        }
     })
 }
 
-/// Name and value of a flag argument; `None` for an operand and for `--`.
-fn flag(argument: &OsStr) -> Result<Option<(&[u8], Option<&OsStr>)>, Refusal> {
+/// Name and value of a flag.
+type Flag<'a> = (&'a [u8], Option<&'a OsStr>);
+
+/// The flag that an argument is; `None` for an operand and for `--`.
+fn flag(argument: &OsStr) -> Result<Option<Flag<'_>>, Refusal> {
     let bytes = argument.as_bytes();
     let Some(name) = bytes.strip_prefix(b"-").filter(|name| !name.is_empty() && bytes != b"--") else {
         return Ok(None);

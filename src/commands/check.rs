@@ -69,11 +69,14 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     }
     if options.decrypt {
         let keyring = Keyring::from_manifest(&manifest.identities, &root);
-        let contents = open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
+        let contents =
+            open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
         let secrets = manifest.secrets.iter().map(|secret| &secret.placement);
         let placements = secrets.chain(manifest.templates.iter().map(|template| &template.placement));
         let contents = contents.secrets.into_iter().chain(contents.templates);
-        failures.extend(placements.zip(contents).filter_map(|(placement, content)| Some((placement, content.err()?))));
+        failures.extend(
+            placements.zip(contents).filter_map(|(placement, content)| Some((placement, content.err()?))),
+        );
     }
     report(&manifest, failures).tell(console, true, options.json)
 }
@@ -144,7 +147,9 @@ fn file_failures<'m>(
 
 /// The holders of the recipients, together, must be able to open the file.
 fn opens_for(file: &SopsFile, recipients: &BTreeSet<String>) -> Result<()> {
-    if recipients.is_empty() || file.metadata.opens_for(|entry| recipients.contains(&keys::canonical(&entry.recipient))) {
+    if recipients.is_empty()
+        || file.metadata.opens_for(|entry| recipients.contains(&keys::canonical(&entry.recipient)))
+    {
         return Ok(());
     }
     let encrypted_to: Vec<_> = file.metadata.entries().map(|entry| entry.recipient.as_str()).collect();

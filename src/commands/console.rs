@@ -57,12 +57,13 @@ impl Console {
 
     /// One write a message, so that messages of processes that share a terminal stay whole.
     fn message(&self, priority: u8, colour: &str, prefix: &str, text: &dyn Display) {
-        let mut told = match self.colours && !colour.is_empty() {
-            true => format!("\x1b[1;{colour}m{prefix}\x1b[0m{text}\n"),
-            false => format!("{prefix}{text}\n"),
+        let mut told = if self.colours && !colour.is_empty() {
+            format!("\x1b[1;{colour}m{prefix}\x1b[0m{text}\n")
+        } else {
+            format!("{prefix}{text}\n")
         };
         if self.journal {
-            told = told.lines().map(|line| format!("<{priority}>{line}\n")).collect();
+            told = format!("<{priority}>{}\n", told.trim_end().replace('\n', &format!("\n<{priority}>")));
         }
         drop(io::stderr().lock().write_all(told.as_bytes()));
     }

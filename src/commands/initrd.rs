@@ -77,10 +77,14 @@ pub enum Action {
 /// Does it.
 pub fn run(action: &Action, console: &Console) -> Result<Status> {
     match action {
-        Action::Append { manifest, base, root, file } => append(manifest, base.as_deref(), root.as_deref(), file, console),
+        Action::Append { manifest, base, root, file } => {
+            append(manifest, base.as_deref(), root.as_deref(), file, console)
+        }
         Action::List { file, json } => list(file, *json, console),
-        Action::Verify { manifest, root, file, json } => verify(manifest, root.as_deref(), file, *json, console),
-        Action::Remove { file } => told(&append::remove(file, None)?, file, console),
+        Action::Verify { manifest, root, file, json } => {
+            verify(manifest, root.as_deref(), file, *json, console)
+        }
+        Action::Remove { file } => Ok(told(&append::remove(file, None)?, file, console)),
     }
 }
 
@@ -105,14 +109,18 @@ fn append(
                 .fix("give its secrets a `path`, or list them in `files`"));
         }
         warn_of_parents(&manifest, &entries, console);
-        let spec =
-            Spec { manifest: inputs.digest(), directories: manifest.initrd.directories.clone(), files: entries };
-        return told(&append::append(file, base.as_deref(), &segment::build(&spec)?)?, file, console);
+        let spec = Spec {
+            manifest: inputs.digest(),
+            directories: manifest.initrd.directories.clone(),
+            files: entries,
+        };
+        let done = append::append(file, base.as_deref(), &segment::build(&spec)?)?;
+        return Ok(told(&done, file, console));
     }
     if !is_current(manifest.initrd.appender.as_deref(), &root) {
         if let Some(done) = append::reuse(file, base.as_deref(), &inputs.digest())? {
             failures.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(|f| console.warning(f));
-            return told(&done, file, console);
+            return Ok(told(&done, file, console));
         }
         console.note("an older generation cannot be opened any more, and no segment of it was found: delete it with nix-env -p /nix/var/nix/profiles/system --delete-generations N");
     }
@@ -191,12 +199,20 @@ fn entries(
     if manifest.initrd.files.is_empty() {
         // A manifest of sops-nix: each secret goes where its path says.
         let secrets = placed.secrets.iter().map(|(placement, content)| (Kind::Secret, placement, content));
-        let templates = placed.templates.iter().map(|(placement, content)| (Kind::Template, placement, content));
+        let templates =
+            placed.templates.iter().map(|(placement, content)| (Kind::Template, placement, content));
         for (kind, placement, content) in secrets.chain(templates) {
-            let target = placement.path.clone().unwrap_or_else(|| manifest.symlink_path.join(placement.name.as_path()));
+            let target = placement
+                .path
+                .clone()
+                .unwrap_or_else(|| manifest.symlink_path.join(placement.name.as_path()));
             let entry = content.clone().and_then(|content| {
                 let (mode, owner) = (placement.mode.clone()?, install::owner(placement, &owners)?);
-                Ok(Entry { file: File { path: target, content, mode, owner }, plain_source: false, credential: None })
+                Ok(Entry {
+                    file: File { path: target, content, mode, owner },
+                    plain_source: false,
+                    credential: None,
+                })
             });
             take(placement.name.as_str(), placement.option(kind), entry);
         }
@@ -206,7 +222,11 @@ fn entries(
         let plain_source = matches!(wanted.content, InitrdContent::Source(_));
         let entry = placed.content(&wanted.content, root).and_then(|(content, own_mode)| {
             let mode = wanted.mode.map_or(own_mode, Ok)?;
-            Ok(Entry { file: File { path, content, mode, owner }, plain_source, credential: wanted.credential.clone() })
+            Ok(Entry {
+                file: File { path, content, mode, owner },
+                plain_source,
+                credential: wanted.credential.clone(),
+            })
         });
         let name = wanted.target.display().to_string();
         take(&name, format!("initrd:{name}"), entry);
@@ -252,8 +272,11 @@ fn warn_of_parents(manifest: &Manifest, entries: &[Entry], console: &Console) {
     let elsewhere = entries.iter().map(|entry| &entry.file.path).filter(|path| !path.starts_with("/run"));
     for parent in elsewhere.filter_map(|path| path.parent()).filter(|parent| *parent != Path::new("/")) {
         console.warning(
-            &Failure::new(format!("the kernel drops a file whose directory {} is not in the initrd", parent.display()))
-                .fix("use a manifest of the initrd phase, which lists `directories`"),
+            &Failure::new(format!(
+                "the kernel drops a file whose directory {} is not in the initrd",
+                parent.display()
+            ))
+            .fix("use a manifest of the initrd phase, which lists `directories`"),
         );
     }
 }
@@ -279,7 +302,7 @@ fn mentions(value: &json::Value, text: &str) -> bool {
     }
 }
 
-fn told(done: &Done, file: &Path, console: &Console) -> Result<Status> {
+fn told(done: &Done, file: &Path, console: &Console) -> Status {
     for warning in &done.warnings {
         console.warning(&Failure::new(warning.as_str()));
     }
@@ -290,7 +313,7 @@ fn told(done: &Done, file: &Path, console: &Console) -> Result<Status> {
         Change::Removed => "secrets removed",
     };
     console.note(&format!("{}: {what}", file.display()));
-    Ok(Status::Done)
+    Status::Done
 }
 
 fn survey(file: &Path) -> Result<Vec<Found>> {
@@ -307,7 +330,9 @@ fn list(file: &Path, json: bool, console: &Console) -> Result<Status> {
         json.literal("1");
         json.key(b"segments");
         json.begin_array();
-        found.iter().for_each(|found| segment_to_json(found, &mut json));
+        for found in &found {
+            segment_to_json(found, &mut json);
+        }
         json.end_array();
         json.end_object();
         let mut text = json.finish();
@@ -315,16 +340,17 @@ fn list(file: &Path, json: bool, console: &Console) -> Result<Status> {
         console.print(&text)?;
         return Ok(Status::Done);
     }
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for found in &found {
         let length = found.end.map_or("?".to_owned(), |end| end.saturating_sub(found.start).to_string());
-        text.push_str(&format!("segment at {}, {length} bytes: {}\n", found.start, state(&found.state)));
+        lines.push(format!("segment at {}, {length} bytes: {}", found.start, state(&found.state)));
         for file in found.index.iter().flat_map(|index| &index.files) {
             let Owner { uid, gid } = file.owner;
-            text.push_str(&format!("{} {uid}:{gid} {:>8} {}\n", file.mode, file.size, file.target()));
+            lines.push(format!("{} {uid}:{gid} {:>8} {}", file.mode, file.size, file.target()));
         }
     }
-    console.print(text.as_bytes())?;
+    lines.push(String::new());
+    console.print(lines.join("\n").as_bytes())?;
     if found.is_empty() {
         console.note(&format!("{}: no secrets", file.display()));
     }
@@ -370,7 +396,13 @@ fn segment_to_json(found: &Found, json: &mut Writer) {
 }
 
 /// Fresh, or stale and missing (5), or damaged (1). Needs no private key.
-fn verify(manifest_path: &Path, root: Option<&Path>, file: &Path, json: bool, console: &Console) -> Result<Status> {
+fn verify(
+    manifest_path: &Path,
+    root: Option<&Path>,
+    file: &Path,
+    json: bool,
+    console: &Console,
+) -> Result<Status> {
     let root = root.map_or(Ok(Root::system()), Root::at)?;
     let inputs = Inputs::new(&root);
     let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
@@ -382,7 +414,8 @@ fn verify(manifest_path: &Path, root: Option<&Path>, file: &Path, json: bool, co
         inputs.read(path)?;
     }
     let found = survey(file)?;
-    let is_fresh = |found: &Found| found.index.as_ref().is_some_and(|index| index.manifest == inputs.digest());
+    let is_fresh =
+        |found: &Found| found.index.as_ref().is_some_and(|index| index.manifest == inputs.digest());
     let verdict = match found.as_slice() {
         [] => "missing",
         [only] if only.state != State::Whole => "damaged",

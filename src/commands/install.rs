@@ -53,17 +53,16 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let manifest = read_manifest(options)?;
     let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
     let dry = options.dry_run || env::var_os("NIXOS_ACTION").is_some_and(|action| action == "dry-activate");
-    let owners = match options.ignore_passwd || manifest.phase.ignores_passwd() {
-        true => Owners::ignored(),
-        false => Owners::of(&root),
-    };
+    let ignore_passwd = options.ignore_passwd || manifest.phase.ignores_passwd();
+    let owners = if ignore_passwd { Owners::ignored() } else { Owners::of(&root) };
     let stage = Stage::enter(settings(&manifest, options, &root, &owners, dry)?)?;
     let keyring = Keyring::from_manifest(&manifest.identities, &root);
     if manifest.logging.key_import {
         log_imports(&keyring, options, console);
     }
 
-    let contents = open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
+    let contents =
+        open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
     let candidates = candidates(&manifest, contents, &owners, &stage);
     let mut report = Report::new(manifest.phase);
     let (ready, failed): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|it| it.file.is_some());
@@ -75,9 +74,10 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         let entries: Vec<_> = ready.iter().filter_map(Candidate::entry).collect();
         let landed = stage.land(&entries)?;
         if manifest.logging.secret_changes && !options.json && !manifest.user_mode {
-            let lines: String = landed.change_lines(&entries, dry).iter().map(|line| format!("{line}\n")).collect();
+            let mut lines = landed.change_lines(&entries, dry);
+            lines.push(String::new());
             // The secrets have landed: a reader that went away changes nothing about that.
-            drop(console.print(lines.as_bytes()));
+            drop(console.print(lines.join("\n").as_bytes()));
         }
         drop(entries);
         report.landed(landed, ready.into_iter().map(|it| (it.name, it.option, it.failure)));
@@ -91,7 +91,10 @@ fn log_imports(keyring: &Keyring, options: &Options, console: &Console) {
     let program = if options.as_sops_install_secrets { "sops-install-secrets" } else { "forestage" };
     for identity in keyring.identities() {
         if let Some(recipient) = identity.recipients().first() {
-            console.note(&format!("{program}: Imported {} as age key with fingerprint {recipient}", identity.source));
+            console.note(&format!(
+                "{program}: Imported {} as age key with fingerprint {recipient}",
+                identity.source
+            ));
         }
     }
 }
@@ -111,17 +114,21 @@ fn read_manifest(options: &Options) -> Result<Manifest> {
     manifest.with_runtime_dir(runtime_dir.as_deref())
 }
 
-fn settings(manifest: &Manifest, options: &Options, root: &Root, owners: &Owners, dry: bool) -> Result<Settings> {
+fn settings(
+    manifest: &Manifest,
+    options: &Options,
+    root: &Root,
+    owners: &Owners,
+    dry: bool,
+) -> Result<Settings> {
     let ram = match (manifest.use_tmpfs, manifest.allow_swap, options.as_sops_install_secrets) {
         (false, ..) => Ram::Ramfs,
         (true, true, _) => Ram::Tmpfs(Swappable::Allow),
         (true, false, true) => Ram::Tmpfs(Swappable::Warn),
         (true, false, false) => Ram::Tmpfs(Swappable::Refuse),
     };
-    let realm = match manifest.user_mode {
-        true => Realm::User,
-        false => Realm::System { ram, keys_gid: owners.keys_gid()? },
-    };
+    let realm =
+        if manifest.user_mode { Realm::User } else { Realm::System { ram, keys_gid: owners.keys_gid()? } };
     let via_systemctl = env::var_os("SOPS_RESTART_UNITS_VIA_SYSTEMCTL").is_some_and(|value| value == "1");
     Ok(Settings {
         place: Place::new(root.clone(), &manifest.mount_point, &manifest.symlink_path)?,
@@ -129,7 +136,8 @@ fn settings(manifest: &Manifest, options: &Options, root: &Root, owners: &Owners
         via: if via_systemctl && root.is_system() { Via::Systemctl } else { Via::Lists(root.clone()) },
         keep: manifest.keep_generations,
         reuse_unchanged: manifest.reuse_unchanged,
-        allow_disk: options.allow_disk,
+        // In user mode sops-install-secrets takes whatever file system is there.
+        allow_disk: options.allow_disk || options.as_sops_install_secrets,
         dry,
     })
 }
@@ -187,7 +195,9 @@ fn file(
     let attributes = placement.mode.clone().and_then(|mode| Ok((mode, owner(placement, owners)?)));
     let kept = || stage.current().and_then(|current| current.read(place).ok().flatten());
     match (attributes, content) {
-        (Ok((mode, owner)), Ok(content)) => (Some(File { path: place.to_owned(), content, mode, owner }), None),
+        (Ok((mode, owner)), Ok(content)) => {
+            (Some(File { path: place.to_owned(), content, mode, owner }), None)
+        }
         (Ok((mode, owner)), Err(failure)) => (kept().map(|kept| File { mode, owner, ..kept }), Some(failure)),
         (Err(failure), _) => (kept(), Some(failure)),
     }

@@ -43,22 +43,30 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     if options.json {
         console.print(&to_json(&keyring, &files))?;
     } else {
-        let mut text = String::new();
-        for identity in keyring.identities() {
-            text.push_str(&format!("{}  {}\n", identity.recipients().join(" or "), identity.source));
-        }
-        for (path, failure) in &files {
-            text.push_str(&format!("{}: {}\n", path.display(), if failure.is_none() { "opens" } else { "does not open" }));
-        }
-        console.print(text.as_bytes())?;
-        keyring.unread().iter().for_each(|unread| console.note(&format!("not read: {}: {}", unread.source, unread.reason)));
+        let identities = keyring.identities().iter();
+        let mut lines: Vec<_> =
+            identities.map(|it| format!("{}  {}", it.recipients().join(" or "), it.source)).collect();
+        lines.extend(files.iter().map(|(path, failure)| {
+            format!("{}: {}", path.display(), if failure.is_none() { "opens" } else { "does not open" })
+        }));
+        lines.push(String::new());
+        console.print(lines.join("\n").as_bytes())?;
+        keyring
+            .unread()
+            .iter()
+            .for_each(|unread| console.note(&format!("not read: {}: {}", unread.source, unread.reason)));
         for (path, failure) in &files {
             if let Some(failure) = failure {
                 console.error(&failure.clone().fact("file", path.display()));
             }
         }
     }
-    Ok(files.iter().filter_map(|(_, failure)| failure.as_ref()).map(|failure| failure.kind.into()).next().unwrap_or(Status::Done))
+    Ok(files
+        .iter()
+        .filter_map(|(_, failure)| failure.as_ref())
+        .map(|failure| failure.kind.into())
+        .next()
+        .unwrap_or(Status::Done))
 }
 
 /// `{version, identities: [{source, recipients}], unread: [{source, reason}], files: [{file, opens, error?}]}`.

@@ -91,7 +91,11 @@ impl Report {
     }
 
     /// Takes in what a landing did; `entries` are names, options and failures in the order of landing.
-    pub fn landed(&mut self, landed: Landed, entries: impl Iterator<Item = (String, String, Option<Failure>)>) {
+    pub fn landed(
+        &mut self,
+        landed: Landed,
+        entries: impl Iterator<Item = (String, String, Option<Failure>)>,
+    ) {
         self.generation = Some(landed.generation);
         self.changed = landed.changed;
         self.removed = landed.removed;

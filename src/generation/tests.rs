@@ -317,7 +317,11 @@ fn the_current_generation_can_be_read() {
     ];
     for (path, bytes) in cases {
         let read = current.read(Path::new(path)).unwrap();
-        assert_eq!(read.map(|file| file.content.to_vec()), bytes.map(|bytes| bytes.as_bytes().to_vec()), "{path}");
+        assert_eq!(
+            read.map(|file| file.content.to_vec()),
+            bytes.map(|bytes| bytes.as_bytes().to_vec()),
+            "{path}"
+        );
     }
 }
 

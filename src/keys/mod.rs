@@ -117,7 +117,9 @@ impl Keyring {
     #[must_use]
     pub fn from_files(paths: &[PathBuf]) -> Self {
         let mut keyring = Self::default();
-        paths.iter().for_each(|path| keyring.add_file(path));
+        for path in paths {
+            keyring.add_file(path);
+        }
         keyring
     }
 
@@ -241,7 +243,9 @@ fn name_of(recipient: &str) -> &str {
 pub fn canonical(recipient: &str) -> String {
     let name = name_of(recipient.trim());
     match name.trim_end_matches('!') {
-        fingerprint if fingerprint.len() == 40 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+        fingerprint
+            if fingerprint.len() == 40 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
             fingerprint.to_ascii_uppercase()
         }
         _ => name.to_owned(),

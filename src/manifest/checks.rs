@@ -15,8 +15,11 @@ use super::{Manifest, Phase};
 /// Refuses what cannot be landed whatever the secrets hold.
 pub fn whole(manifest: &Manifest) -> Result<()> {
     if manifest.version > 1 {
-        return Err(Failure::new(format!("manifest version {} is newer than this forestage", manifest.version))
-            .fix("use the forestage that belongs to this configuration"));
+        return Err(Failure::new(format!(
+            "manifest version {} is newer than this forestage",
+            manifest.version
+        ))
+        .fix("use the forestage that belongs to this configuration"));
     }
     identities(manifest)?;
     distinct_names(manifest)?;
@@ -26,7 +29,7 @@ pub fn whole(manifest: &Manifest) -> Result<()> {
     if manifest.phase == Phase::Initrd { Ok(()) } else { generations(manifest) }
 }
 
-/// A GnuPG home serves alone, as in sops-nix.
+/// A `gnupgHome` serves alone, as in sops-nix.
 fn identities(manifest: &Manifest) -> Result<()> {
     let named = &manifest.identities;
     let other = match () {
@@ -61,20 +64,20 @@ fn places(manifest: &Manifest) -> Result<()> {
     let (mut generation, mut links) = (BTreeMap::new(), BTreeMap::new());
     for (place, placement) in secrets.chain(templates) {
         let visible = manifest.symlink_path.join(&place);
-        claim(&mut generation, place, placement.name.as_str())?;
+        claim(&mut generation, &place, placement.name.as_str())?;
         let Some(path) = placement.path.as_ref().filter(|path| **path != visible) else { continue };
         // A link below symlinkPath stands in the generation, among the files.
         match path.strip_prefix(&manifest.symlink_path) {
-            Ok(inside) => claim(&mut generation, inside.to_owned(), placement.name.as_str())?,
-            Err(_) => claim(&mut links, path.clone(), placement.name.as_str())?,
+            Ok(inside) => claim(&mut generation, inside, placement.name.as_str())?,
+            Err(_) => claim(&mut links, path, placement.name.as_str())?,
         }
     }
     nested(&generation)?;
     nested(&links)
 }
 
-fn claim<'a>(claimed: &mut BTreeMap<PathBuf, &'a str>, path: PathBuf, name: &'a str) -> Result<()> {
-    match claimed.insert(path.clone(), name) {
+fn claim<'a>(claimed: &mut BTreeMap<PathBuf, &'a str>, path: &Path, name: &'a str) -> Result<()> {
+    match claimed.insert(path.to_owned(), name) {
         None => Ok(()),
         Some(other) => Err(Failure::new(format!("{other:?} and {name:?} both claim {}", path.display()))),
     }

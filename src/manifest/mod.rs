@@ -149,9 +149,9 @@ pub struct Identities {
     pub age_key_file: Option<PathBuf>,
     /// OpenSSH private keys, used as age identities.
     pub age_ssh_key_paths: Vec<PathBuf>,
-    /// OpenSSH RSA private keys, used as OpenPGP keys.
+    /// OpenSSH RSA private keys, used as `OpenPGP` keys.
     pub ssh_key_paths: Vec<PathBuf>,
-    /// A GnuPG home.
+    /// A home of gpg.
     pub gnupg_home: Option<PathBuf>,
 }
 
@@ -211,6 +211,7 @@ pub struct Initrd {
 
 /// A manifest that makes sense as a whole.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 pub struct Manifest {
     /// 0 for a manifest of sops-nix, 1 for one of forestage.
     pub version: u32,

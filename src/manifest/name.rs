@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_name_is_a_path_below_its_generation() {
-        for (text, path) in [("a", "a"), ("a/b", "a/b"), ("/a//./b/", "a/b"), ("a b", "a b"), ("...", "...")] {
+        for (text, path) in [("a", "a"), ("a/b", "a/b"), ("/a//./b/", "a/b"), ("a b", "a b"), ("...", "...")]
+        {
             assert_eq!(Name::new(text).unwrap().as_path(), Path::new(path), "{text}");
             assert_eq!(Name::new(text).unwrap().to_string(), text);
         }

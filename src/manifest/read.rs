@@ -11,8 +11,8 @@ use crate::{
 };
 
 use super::{
-    Identities, Initrd, InitrdContent, InitrdFile, Logging, Manifest, Name, Phase, Placement, Principal, Secret,
-    Template, TemplateText,
+    Identities, Initrd, InitrdContent, InitrdFile, Logging, Manifest, Name, Phase, Placement, Principal,
+    Secret, Template, TemplateText,
 };
 
 /// The manifest that the first JSON value of `text` describes, not yet checked as a whole.
@@ -28,7 +28,11 @@ pub fn manifest(text: &[u8]) -> Result<Manifest> {
         Some(name) => Phase::named(name).map_err(|failure| failure.kind(Kind::Other))?,
     };
     let placeholders = placeholders(&top)?;
-    let secrets = top.field("secrets")?.items()?.map(|item| secret(&item, version, &placeholders)).collect::<Result<_>>()?;
+    let secrets = top
+        .field("secrets")?
+        .items()?
+        .map(|item| secret(&item, version, &placeholders))
+        .collect::<Result<_>>()?;
     let logging = top.field("logging")?;
     Ok(Manifest {
         version,
@@ -119,7 +123,8 @@ fn placement(place: &Place) -> Result<Placement> {
 /// Base 8, at most 16 bits; absent: 0400.
 fn mode(place: &Place) -> Result<Mode> {
     let Some(text) = text_of(place, "mode")? else { return Ok(Mode::new(0o400)) };
-    let bits = Some(text).filter(|text| !text.starts_with('+')).and_then(|text| u16::from_str_radix(text, 8).ok());
+    let bits =
+        Some(text).filter(|text| !text.starts_with('+')).and_then(|text| u16::from_str_radix(text, 8).ok());
     bits.map(Mode::new).ok_or_else(|| {
         place.failure(format!("invalid number in mode: {text}")).fix("write it in octal, such as 0400")
     })
@@ -243,8 +248,12 @@ mod tests {
 
     #[test]
     fn modes_are_octal_and_a_bad_one_stays_with_its_secret() {
-        for (mode, bits) in [("0400", Some(0o400)), ("7777", Some(0o777)), ("", None), ("8", None), ("+7", None)] {
-            let text = format!(r#"{{ {PLACES}, "secrets": [{{"name": "a", "sopsFile": "/f", "mode": "{mode}"}}] }}"#);
+        for (mode, bits) in
+            [("0400", Some(0o400)), ("7777", Some(0o777)), ("", None), ("8", None), ("+7", None)]
+        {
+            let text = format!(
+                r#"{{ {PLACES}, "secrets": [{{"name": "a", "sopsFile": "/f", "mode": "{mode}"}}] }}"#
+            );
             let mode = parsed(&text).unwrap().secrets[0].placement.mode.clone().ok();
             assert_eq!(mode.map(Mode::bits), bits);
         }
@@ -262,14 +271,19 @@ mod tests {
     #[test]
     fn what_is_unclear_fails_the_whole_manifest() {
         let secret = |name: &str, more: &str| format!(r#"{{"name": "{name}", "sopsFile": "/f"{more}}}"#);
-        let with = |secrets: &[String], more: &str| format!(r#"{{ {PLACES}, "secrets": [{}]{more} }}"#, secrets.join(","));
+        let with = |secrets: &[String], more: &str| {
+            format!(r#"{{ {PLACES}, "secrets": [{}]{more} }}"#, secrets.join(","))
+        };
         let template = r#", "templates": [{"name": "t", "content": "x"}]"#;
         for (text, headline) in [
             ("{".to_owned(), ""),
             ("[]".to_owned(), "expected an object, found a list"),
             (r#"{"symlinkPath": "/run/s"}"#.to_owned(), "secretsMountPoint is missing in the manifest"),
             (with(&[secret("a", ""), secret("a/", "")], ""), "two secrets have the name \"a/\""),
-            (with(&[secret("a", ""), secret("a/b", "")], ""), "\"a\" is a file at a, and \"a/b\" needs a directory there"),
+            (
+                with(&[secret("a", ""), secret("a/b", "")], ""),
+                "\"a\" is a file at a, and \"a/b\" needs a directory there",
+            ),
             (with(&[secret("../a", "")], ""), "secrets[0]: the name \"../a\" leaves its directory"),
             (
                 with(&[secret("a", r#","path":"/x""#), secret("b", r#","path":"/x""#)], ""),
@@ -282,7 +296,10 @@ mod tests {
             (with(&[secret("a", "")], template), "placeholder for a not found in manifest"),
             (with(&[secret("a", r#","format":"toml""#)], ""), "secrets[0]: there is no format \"toml\""),
             (with(&[], r#", "version": 2"#), "manifest version 2 is newer than this forestage"),
-            (with(&[], r#", "templates": [{"name": "t"}]"#), "neither content nor file was specified for template t"),
+            (
+                with(&[], r#", "templates": [{"name": "t"}]"#),
+                "neither content nor file was specified for template t",
+            ),
         ] {
             let failure = parsed(&text).unwrap_err();
             assert!(headline.is_empty() || failure.headline == headline, "{text}: {failure}");

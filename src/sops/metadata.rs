@@ -178,7 +178,7 @@ fn groups(fields: &Fields<'_>) -> Result<Vec<Vec<KeyEntry>>> {
     for (at, item) in fields.list("key_groups")?.iter().enumerate() {
         let place = format!("key_groups[{at}].");
         match item {
-            Value::Map(branch) => groups.push(self::group(&Fields { branch, place: &place, ..*fields })?),
+            Value::Map(branch) => groups.push(self::group(&Fields { branch, place: &place })?),
             Value::Null => groups.push(Vec::new()),
             _ => return Err(broken(format!("{place} is no mapping"))),
         }
@@ -202,7 +202,7 @@ fn group(fields: &Fields<'_>) -> Result<Vec<KeyEntry>> {
                 Value::Null => &empty,
                 _ => return Err(broken(format!("{place} is no mapping"))),
             };
-            entries.push(entry(kind, &Fields { branch, place: &place, ..*fields })?);
+            entries.push(entry(kind, &Fields { branch, place: &place })?);
         }
     }
     Ok(entries)
@@ -367,9 +367,8 @@ mod tests {
 
     #[test]
     fn types_that_stand_for_others() {
-        let threshold = |value| {
-            read(&[("shamir_threshold", value)]).ok().map(|metadata| metadata.shamir_threshold)
-        };
+        let threshold =
+            |value| read(&[("shamir_threshold", value)]).ok().map(|metadata| metadata.shamir_threshold);
         for (value, expected) in [
             (Value::Int(2), Some(2)),
             (Value::Int(-2), Some(0)),
@@ -380,9 +379,8 @@ mod tests {
         ] {
             assert_eq!(threshold(value.clone()), expected, "{value:?}");
         }
-        let only = |value| {
-            read(&[("mac_only_encrypted", value)]).ok().map(|metadata| metadata.mac_only_encrypted)
-        };
+        let only =
+            |value| read(&[("mac_only_encrypted", value)]).ok().map(|metadata| metadata.mac_only_encrypted);
         for (value, expected) in [
             (Value::Bool(true), Some(true)),
             (text("yes"), Some(true)),
@@ -396,8 +394,7 @@ mod tests {
 
     #[test]
     fn one_selector_at_most() {
-        let selector =
-            |fields: &[(&str, Value)]| read(fields).map(|metadata| metadata.selector);
+        let selector = |fields: &[(&str, Value)]| read(fields).map(|metadata| metadata.selector);
         assert!(
             matches!(selector(&[]), Ok(Selector::UnencryptedSuffix(suffix)) if suffix == b"_unencrypted")
         );
@@ -435,20 +432,19 @@ mod tests {
         let created = ("created_at", text("2024-01-02T03:04:05Z"));
         let list = |fields: &[(&str, Value)]| Value::List(vec![Value::Map(map(fields))]);
         let metadata = read(&[
-                ("pgp", list(&[created.clone(), ("fp", text("AB12")), ("enc", text("x"))])),
-                (
-                    "azure_kv",
-                    list(&[
-                        created.clone(),
-                        ("vault_url", text("https://v/")),
-                        ("name", text("n")),
-                        ("version", text("1")),
-                    ]),
-                ),
-                ("hckms", list(&[created.clone(), ("key_id", text("eu:1"))])),
-                ("kms", list(&[created.clone(), ("arn", text("arn:aws")), ("context", Value::Null)])),
-            ],
-        );
+            ("pgp", list(&[created.clone(), ("fp", text("AB12")), ("enc", text("x"))])),
+            (
+                "azure_kv",
+                list(&[
+                    created.clone(),
+                    ("vault_url", text("https://v/")),
+                    ("name", text("n")),
+                    ("version", text("1")),
+                ]),
+            ),
+            ("hckms", list(&[created.clone(), ("key_id", text("eu:1"))])),
+            ("kms", list(&[created.clone(), ("arn", text("arn:aws")), ("context", Value::Null)])),
+        ]);
         let entries: Vec<_> = metadata
             .unwrap()
             .entries()

@@ -104,7 +104,8 @@ impl SopsFile {
     /// The MAC takes in plain numbers as they were typed, and versions of sops type the whole numbers of JSON
     /// differently: where one reading does not match, the other may.
     pub fn decrypt(mut self, key: &DataKey) -> Result<Document> {
-        let cipher = Cipher::new(key.bytes()).map_err(|fault| Failure::new(format!("cannot decrypt: {fault}")))?;
+        let cipher =
+            Cipher::new(key.bytes()).map_err(|fault| Failure::new(format!("cannot decrypt: {fault}")))?;
         let (mac, mut plain_comments) = decrypt::decrypt(&mut self.documents, &self.metadata, &cipher)?;
         if let Err(failure) = mac.verify(&cipher, &self.metadata) {
             let text = self.text.as_ref().ok_or_else(|| failure.clone())?;

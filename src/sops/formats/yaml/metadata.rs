@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use crate::{
     failure::Result,
+    plaintext::Plaintext,
     sops::value::{Branch, Entry, Key, Value},
 };
 
@@ -58,6 +59,8 @@ fn value(node: Node) -> Value {
         Node::Scalar { text, .. } => Value::Str(text.into()),
         Node::List(items) => Value::List(items.into_iter().map(value).collect()),
         Node::Map(fields) => Value::Map(branch(fields)),
+        // No field takes a comment.
+        Node::Invalid => Value::Comment(Plaintext::default()),
     }
 }
 

@@ -57,11 +57,17 @@ fn unknown_fields_are_ignored() {
 }
 
 #[test]
-fn unknown_format_is_yaml() {
+fn format_that_is_not_said_is_yaml() {
     both(|m| {
-        m.install(&manifest([secret("one").set("format", "toml"), secret("two").set("format", "")]))
-            .succeeds();
+        m.install(&manifest([secret("one").set("format", ""), secret("two").without("format")])).succeeds();
         assert_eq!(read("/run/secrets/one"), "first value");
+    });
+}
+
+#[test]
+fn unknown_format_is_an_error() {
+    both(|m| {
+        m.install(&manifest([secret("one").set("format", "toml")])).fails().says("toml");
     });
 }
 

@@ -102,9 +102,10 @@ fn what_is_no_mode_fails() {
 }
 
 #[test]
-fn missing_mode_fails() {
+fn mode_that_is_not_said_is_0400() {
     both(|m| {
-        m.install(&manifest([secret("one").set("mode", raw("null"))])).fails();
+        m.install(&manifest([secret("one").set("mode", raw("null"))])).succeeds();
+        assert_eq!(owned("/run/secrets/one"), "0400 0:0");
     });
 }
 

@@ -63,11 +63,12 @@ fn file_that_becomes_a_directory_asks() {
 }
 
 #[test]
-fn new_mode_asks_for_nothing() {
+fn new_mode_or_owner_asks() {
     both(|m| {
-        m.install(&manifest([units("one")])).succeeds();
-        m.install(&manifest([units("one").set("mode", "0440").set("owner", "alice")])).succeeds();
-        assert!(!exists(RESTART));
+        m.install(&manifest([units("one"), units("two")])).succeeds();
+        m.install(&manifest([units("one").set("mode", "0440"), units("two").set("owner", "alice")]))
+            .succeeds();
+        assert_eq!(read(RESTART), "one-restart.service\ntwo-restart.service\n");
     });
 }
 
@@ -189,6 +190,21 @@ fn failing_systemctl_fails_the_run_but_not_the_secrets() {
         m.install(&manifest([units("one")])).fails().says_as_ever("no such unit");
         assert_eq!(read("/run/secrets/one"), "changed value");
         assert_eq!(read(CALLS).lines().count(), 2);
+    });
+}
+
+#[test]
+fn request_that_failed_is_made_again_by_the_next_run() {
+    ours(|m| {
+        m.set("SOPS_RESTART_UNITS_VIA_SYSTEMCTL", "1");
+        m.install(&manifest([units("one")])).succeeds();
+        m.replace("secrets.yaml", "changed.yaml");
+        m.systemctl("exit 5");
+        m.install(&manifest([units("one")])).fails();
+        fs::remove_file(CALLS).unwrap();
+        m.systemctl("");
+        m.install(&manifest([units("one")])).succeeds();
+        assert!(read(CALLS).contains("--no-block try-restart one-restart.service\n"));
     });
 }
 

@@ -96,6 +96,17 @@ fn key_is_ignored_where_the_format_has_none() {
 }
 
 #[test]
+fn key_is_taken_in_every_format_by_a_manifest_of_forestage() {
+    ours(|m| {
+        let env = whole_file("env", "secrets.env", "dotenv").set("key", "TWO");
+        let ini = whole_file("ini", "secrets.ini", "ini").set("key", "section/one");
+        m.install(&manifest([env, ini]).set("version", 1)).succeeds();
+        assert_eq!(read("/run/secrets/env"), "second value");
+        assert_eq!(read("/run/secrets/ini"), "first value");
+    });
+}
+
+#[test]
 fn dotenv_names_with_dashes() {
     both(|m| {
         m.install(&manifest([whole_file("env", "dashed.env", "dotenv")])).succeeds();

@@ -11,22 +11,34 @@ use std::{
 
 use crate::{known_differences, machine::Machine, observation::Observation};
 
+/// What happens on a machine.
+type Story<'a> = &'a (dyn Fn(&mut Machine) + Sync);
+
 /// Tells a story with ours and, if `SOPS_INSTALL_SECRETS` names it, with the original, and compares.
 #[track_caller]
 pub fn both<S: Fn(&mut Machine) + Sync>(story: S) {
+    by_both(name_of::<S>(), &story);
+}
+
+/// Tells a story that only our program knows.
+#[track_caller]
+pub fn ours(story: impl Fn(&mut Machine) + Sync) {
+    if can_make_machines() {
+        by_ours(&story);
+    }
+}
+
+#[track_caller]
+fn by_both(name: &str, story: Story) {
     if !can_make_machines() {
         return;
     }
+    let ours = by_ours(story);
     let Some(original) = env::var("SOPS_INSTALL_SECRETS").ok().filter(|path| !path.is_empty()) else {
-        skipped_comparison();
-        by_ours(&story);
-        return;
+        return skipped_comparison();
     };
-    let ours = by_ours(&story);
-    let theirs = told(&story, &original, false);
-    let (aspects, details) = differences(&ours, &theirs);
-    let name = name_of::<S>();
-    let known = known_differences::of(&name);
+    let (aspects, details) = differences(&ours, &told(story, &original, false));
+    let known = known_differences::of(name);
     assert!(
         aspects == known,
         "{name} differs from the original in {aspects:?}, known is {known:?}\n{details}\
@@ -35,17 +47,9 @@ pub fn both<S: Fn(&mut Machine) + Sync>(story: S) {
     );
 }
 
-/// Tells a story that only our program knows.
-#[track_caller]
-pub fn ours<S: Fn(&mut Machine) + Sync>(story: S) {
-    if can_make_machines() {
-        by_ours(&story);
-    }
-}
-
 /// The story must hold for our program.
 #[track_caller]
-fn by_ours<S: Fn(&mut Machine) + Sync>(story: &S) -> Vec<Observation> {
+fn by_ours(story: Story) -> Vec<Observation> {
     let Ok(observations) = told(story, env!("CARGO_BIN_EXE_forestage"), true) else {
         panic!("the story does not hold, see above")
     };
@@ -53,11 +57,7 @@ fn by_ours<S: Fn(&mut Machine) + Sync>(story: &S) -> Vec<Observation> {
 }
 
 /// What was observed in a story, or what was observed until it went wrong.
-fn told<S: Fn(&mut Machine) + Sync>(
-    story: &S,
-    program: &str,
-    ours: bool,
-) -> Result<Vec<Observation>, Vec<Observation>> {
+fn told(story: Story, program: &str, ours: bool) -> Result<Vec<Observation>, Vec<Observation>> {
     thread::scope(|scope| {
         let teller = thread::Builder::new().name(if ours { "ours" } else { "original" }.to_owned());
         let machine = teller.spawn_scoped(scope, || {
@@ -90,9 +90,9 @@ fn differences(
 }
 
 /// Module and function of a test, from the type of the closure in it.
-pub fn name_of<S>() -> String {
+fn name_of<S>() -> &'static str {
     let path = type_name::<S>().trim_end_matches("::{{closure}}");
-    path.strip_prefix("compliance::").unwrap_or(path).to_owned()
+    path.strip_prefix("compliance::").unwrap_or(path)
 }
 
 /// Whether this process may make mount namespaces; if not, says so once.

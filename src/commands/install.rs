@@ -52,7 +52,8 @@ pub struct Options {
 pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let manifest = read_manifest(options)?;
     let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
-    let dry = options.dry_run || env::var_os("NIXOS_ACTION").is_some_and(|action| action == "dry-activate");
+    let dry_activate = env::var_os("NIXOS_ACTION").is_some_and(|action| action == "dry-activate");
+    let dry = options.dry_run || dry_activate;
     let ignore_passwd = options.ignore_passwd || manifest.phase.ignores_passwd();
     let owners = if ignore_passwd { Owners::ignored() } else { Owners::of(&root) };
     let stage = Stage::enter(settings(&manifest, options, &root, &owners, dry)?)?;
@@ -63,7 +64,9 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
 
     let contents =
         open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
-    let candidates = candidates(&manifest, contents, &owners, &stage);
+    // A dry activation comes before the users that its switch would make.
+    let attributes = Attributes { owners: &owners, stage: &stage, unknown_names_pass: dry_activate };
+    let candidates = candidates(&manifest, contents, &attributes);
     let mut report = Report::new(manifest.phase);
     let (ready, failed): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|it| it.file.is_some());
     let opened = ready.iter().filter(|it| it.failure.is_none()).count();
@@ -158,19 +161,14 @@ struct Candidate<'a> {
 }
 
 /// Every secret and template of the manifest, as a file to land or as a failure.
-fn candidates<'a>(
-    manifest: &'a Manifest,
-    contents: Contents,
-    owners: &Owners,
-    stage: &Stage,
-) -> Vec<Candidate<'a>> {
+fn candidates<'a>(manifest: &'a Manifest, contents: Contents, attributes: &Attributes) -> Vec<Candidate<'a>> {
     let secrets = manifest.secrets.iter().map(|secret| (Kind::Secret, secret.place(), &secret.placement));
     let templates = manifest.templates.iter();
     let templates = templates.map(|template| (Kind::Template, template.place(), &template.placement));
     let contents = contents.secrets.into_iter().chain(contents.templates);
     let candidate = |((kind, place, placement), content): ((Kind, PathBuf, &'a Placement), Opened)| {
         let visible = manifest.symlink_path.join(&place);
-        let (file, failure) = file(&place, placement, content, owners, stage);
+        let (file, failure) = attributes.file(&place, placement, content);
         Candidate {
             name: place.display().to_string(),
             option: placement.option(kind),
@@ -183,23 +181,32 @@ fn candidates<'a>(
     secrets.chain(templates).zip(contents).map(candidate).collect()
 }
 
-/// What lands at `place`; of a failed secret the file of the current generation, with the attributes that are
-/// declared now, as far as they make sense.
-fn file(
-    place: &Path,
-    placement: &Placement,
-    content: Opened,
-    owners: &Owners,
-    stage: &Stage,
-) -> (Option<File>, Option<Failure>) {
-    let attributes = placement.mode.clone().and_then(|mode| Ok((mode, owner(placement, owners)?)));
-    let kept = || stage.current().and_then(|current| current.read(place).ok().flatten());
-    match (attributes, content) {
-        (Ok((mode, owner)), Ok(content)) => {
-            (Some(File { path: place.to_owned(), content, mode, owner }), None)
+/// What gives a file its mode and owner, and what it was before.
+struct Attributes<'a> {
+    owners: &'a Owners,
+    stage: &'a Stage,
+    unknown_names_pass: bool,
+}
+
+impl Attributes<'_> {
+    /// What lands at `place`; of a failed secret the file of the current generation, with the mode and owner that are
+    /// declared now, as far as they make sense.
+    fn file(&self, place: &Path, placement: &Placement, content: Opened) -> (Option<File>, Option<Failure>) {
+        let kept = || self.stage.current().and_then(|current| current.read(place).ok().flatten());
+        let owner = || match owner(placement, self.owners) {
+            Err(_) if self.unknown_names_pass => Ok(kept().map_or(Owner::ROOT, |kept| kept.owner)),
+            owner => owner,
+        };
+        let attributes = placement.mode.clone().and_then(|mode| Ok((mode, owner()?)));
+        match (attributes, content) {
+            (Ok((mode, owner)), Ok(content)) => {
+                (Some(File { path: place.to_owned(), content, mode, owner }), None)
+            }
+            (Ok((mode, owner)), Err(failure)) => {
+                (kept().map(|kept| File { mode, owner, ..kept }), Some(failure))
+            }
+            (Err(failure), _) => (kept(), Some(failure)),
         }
-        (Ok((mode, owner)), Err(failure)) => (kept().map(|kept| File { mode, owner, ..kept }), Some(failure)),
-        (Err(failure), _) => (kept(), Some(failure)),
     }
 }
 

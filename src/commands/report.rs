@@ -147,6 +147,10 @@ impl Report {
         if let Some(failure) = &self.unit_failure {
             console.error(failure);
         }
+        if dry {
+            self.restarted.iter().for_each(|unit| console.note(&format!("would restart {unit}")));
+            self.reloaded.iter().for_each(|unit| console.note(&format!("would reload {unit}")));
+        }
         if let Some(summary) = self.summary(dry) {
             console.note(&summary);
         }

@@ -92,7 +92,7 @@ fn make(place: &Place, path: &Path, made: &mut Vec<PathBuf>) -> Result<OwnedFd> 
         }
         made.push(above.to_owned());
     }
-    place.root.make_dir(path, OFlag::O_RDONLY, Mode::from_bits_truncate(0o755))
+    place.root.make_dir(path, OFlag::O_RDONLY, Mode::from_bits_truncate(0o751))
 }
 
 fn held(path: &Path, dir: &OwnedFd, patience: Duration) -> Failure {

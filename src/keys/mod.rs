@@ -11,7 +11,7 @@ mod report;
 pub mod sources;
 pub mod ssh;
 
-use std::{collections::HashMap, ptr, sync::OnceLock};
+use std::{collections::BTreeMap, ptr, sync::OnceLock};
 
 use zeroize::Zeroizing;
 
@@ -38,8 +38,8 @@ pub struct Keyring {
     unread: Vec<Unread>,
     absent: Vec<String>,
     commands: Vec<KeyCommand>,
-    /// Which identity has which recipient; made when the first file is opened.
-    names: OnceLock<HashMap<String, usize>>,
+    /// Which identity has which recipient; made when the first file is opened. (Hash maps ask for randomness.)
+    names: OnceLock<BTreeMap<String, usize>>,
 }
 
 /// A private key that this machine has.

@@ -1,8 +1,8 @@
 //! The sops file format, bytes in and out, without I/O.
 //!
-//! [`SopsFile::parse`] reads an encrypted file of any of the five formats, [`SopsFile::decrypt`] opens it with its
-//! data key and checks its MAC, and the formats write the plaintext as sops 3.12.2 would. What each step has to do
-//! was observed with the real sops.
+//! The formats read an encrypted file, [`SopsFile::new`] takes in what it says about itself, [`SopsFile::decrypt`]
+//! opens it with its data key and checks its MAC, and the formats write the plaintext as sops 3.12.2 would. What each
+//! step has to do was observed with the real sops.
 
 pub mod cipher;
 pub mod decrypt;
@@ -21,7 +21,12 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
 
-use self::{cipher::Cipher, formats::Format, metadata::Metadata, value::Branch};
+use self::{
+    cipher::Cipher,
+    formats::Format,
+    metadata::{Metadata, Node},
+    value::Branch,
+};
 
 /// How deep documents may be nested.
 pub const MAX_DEPTH: usize = 1000;
@@ -65,6 +70,11 @@ impl DataKey {
 }
 
 impl SopsFile {
+    /// An encrypted file as its format hands it over: the documents, and what stood below `sops`.
+    pub fn new(format: Format, documents: Vec<Branch>, metadata: &Node) -> Result<Self> {
+        Ok(Self { format, documents, metadata: Metadata::new(metadata)? })
+    }
+
     /// Decrypts the values and checks the MAC.
     pub fn decrypt(self, key: &DataKey) -> Result<Document> {
         self.decrypt_or(key, || None)

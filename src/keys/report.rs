@@ -1,6 +1,6 @@
 //! The failure that says why no identity opens a file: for whom it is, what was tried, what could not be read.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::{
     failure::{Failure, Kind},
@@ -16,7 +16,7 @@ const LINES: usize = 10;
 pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Attempt) -> Failure {
     let mut failure = Failure::new("no identity of this machine opens the file").kind(Kind::NoIdentity);
 
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let entries = metadata.entries().filter(|entry| seen.insert((entry.kind, name_of(&entry.recipient))));
     failure = failure.fact(
         "encrypted to",
@@ -34,7 +34,7 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
             format!("{groups}, of which {needed} are needed, {} opened{reason}", attempt.opened.len()),
         );
     }
-    let opened: HashSet<&str> = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
+    let opened: BTreeSet<&str> = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
     let has = |names: &dyn Fn(&str) -> bool, identity: &Identity| {
         identity.recipients().iter().any(|own| names(own))
     };

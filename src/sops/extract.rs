@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     Document,
+    formats::Format,
     value::{Entry, Value},
 };
 
@@ -39,7 +40,8 @@ impl Document {
         }
         let mut documents = self.branches.into_iter();
         let mut value = Value::Map(documents.next().unwrap_or_default());
-        for step in &steps {
+        let mut steps = steps.iter().peekable();
+        while let Some(step) = steps.next() {
             value = match (step, value) {
                 (Step::Key(key), Value::Map(branch)) => branch
                     .into_iter()
@@ -52,6 +54,13 @@ impl Document {
                     .into_iter()
                     .nth(*at)
                     .ok_or_else(|| missing(path, format!("the list has no element {at}")))?,
+                // sops takes a mapping for a list of its entries, and shows them as they are inside of it.
+                (Step::Index(at), Value::Map(branch)) if steps.peek().is_none() => {
+                    let entry = branch.into_iter().nth(*at);
+                    let entry =
+                        entry.ok_or_else(|| missing(path, format!("the mapping has no entry {at}")))?;
+                    return Ok(Extracted::Value(entry_inside(entry, self.format)));
+                }
                 (Step::Key(key), _) => {
                     return Err(missing(path, format!("{key:?} is looked for in what is no mapping")));
                 }
@@ -66,8 +75,35 @@ impl Document {
                 Extracted::Document(self)
             }
             Value::Str(text) => Extracted::Text(text),
+            comment @ Value::Comment(_) => Extracted::Value(inside(comment, self.format)),
             value => Extracted::Value(value),
         })
+    }
+}
+
+/// An entry of a mapping as the structure by which sops holds it; its fields are in capitals in JSON.
+fn entry_inside(entry: Entry, format: Format) -> Value {
+    let (key, value) = match entry {
+        Entry::Pair(key, value) => (Value::Str(key.into()), inside(value, format)),
+        Entry::Comment(text) => (inside(Value::Comment(text), format), Value::Null),
+    };
+    let [key_name, value_name] = if format == Format::Json { ["Key", "Value"] } else { ["key", "value"] };
+    Value::Map(vec![Entry::Pair(key_name.into(), key), Entry::Pair(value_name.into(), value)])
+}
+
+fn inside(value: Value, format: Format) -> Value {
+    let list = |items: Vec<Value>| match items.as_slice() {
+        [] if format == Format::Json => Value::Null,
+        _ => Value::List(items),
+    };
+    match value {
+        Value::Map(branch) => list(branch.into_iter().map(|entry| entry_inside(entry, format)).collect()),
+        Value::List(items) => list(items.into_iter().map(|item| inside(item, format)).collect()),
+        Value::Comment(text) => {
+            let name = if format == Format::Json { "Value" } else { "value" };
+            Value::Map(vec![Entry::Pair(name.into(), Value::Str(text))])
+        }
+        value => value,
     }
 }
 
@@ -108,7 +144,6 @@ fn steps(path: &str) -> Result<Vec<Step<'_>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sops::formats::Format;
 
     #[test]
     fn paths() {
@@ -166,10 +201,19 @@ mod tests {
         };
         assert_eq!(text(r#"["k"]["s"]"#).as_deref(), Some("text"));
         assert_eq!(value(r#"["k"]["n"]"#), Some(Value::Null));
+        let comment = Value::Map(vec![pair("value", Value::Str("k".into()))]);
+        assert_eq!(
+            value("[0]"),
+            Some(Value::Map(vec![pair("key", comment.clone()), pair("value", Value::Null)]))
+        );
+        let two = vec![pair("key", Value::Str("k".into())), pair("value", Value::Int(2))];
+        assert_eq!(value("[2]"), Some(Value::Map(two)));
         // Comments count.
         assert_eq!(value(r#"["l"][1]"#), Some(Value::Int(1)));
         assert_eq!(text(r#"["l"][2][0]"#).as_deref(), Some("x"));
-        for path in [r#"["m"]"#, "[0]", r#"["k"]["s"]["t"]"#, r#"["l"]["k"]"#, r#"["l"][3]"#] {
+        for path in
+            [r#"["m"]"#, "[9]", r#"[0]["k"]"#, "[0][0]", r#"["k"]["s"]["t"]"#, r#"["l"]["k"]"#, r#"["l"][3]"#]
+        {
             assert!(document().extract(path).is_err(), "{path}");
         }
     }

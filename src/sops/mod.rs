@@ -1,8 +1,8 @@
 //! The sops file format, bytes in and out, without I/O.
 //!
-//! [`SopsFile::parse`] reads an encrypted file of any of the five formats, [`SopsFile::decrypt`] opens it with its
-//! data key and checks its MAC, and the formats write the plaintext as sops 3.12.2 would. What each step has to do
-//! was observed with the real sops.
+//! The formats read an encrypted file, [`SopsFile::new`] takes in what it says about itself, [`SopsFile::decrypt`]
+//! opens it with its data key and checks its MAC, and the formats write the plaintext as sops 3.12.2 would. What each
+//! step has to do was observed with the real sops.
 
 pub mod cipher;
 pub mod decrypt;

@@ -44,7 +44,7 @@ pub struct KeyEntry {
 }
 
 /// The kinds of recipients that sops knows, in the order in which it holds them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// AWS KMS.
     Kms,

@@ -20,7 +20,7 @@ pub struct Options {
     pub identities: Vec<PathBuf>,
     /// How the file is written; by default its suffix tells.
     pub input: Option<Format>,
-    /// How the plaintext is written; by default as the file.
+    /// How the plaintext is written; by default the file's suffix tells, as for sops.
     pub output: Option<Format>,
     /// One value instead of the whole, as `["a"]["b"][0]`.
     pub extract: Option<String>,
@@ -54,7 +54,7 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     file.metadata.check_version().map_err(about)?;
     let data_key = keyring.open(&file.metadata).map_err(about)?;
     let document = file.decrypt(&data_key).map_err(about)?;
-    let output = options.output.unwrap_or(format);
+    let output = options.output.unwrap_or_else(|| Format::of_path(&options.file));
     let plaintext = match &options.extract {
         None => document.emit(output)?,
         Some(path) => document.emit_extract(path, output)?,

@@ -96,8 +96,8 @@ impl Identity {
 }
 
 /// How many curve operations are spent on key entries that name other recipients: names may be wrong, but ten thousand
-/// entries, or identities, must not cost seconds. Half a second's worth.
-const MISNAMED: usize = 8192;
+/// entries, or identities, must not cost seconds. A tenth of a second's worth.
+const MISNAMED: usize = 1024;
 
 /// What was learned while a file could not be opened.
 #[derive(Default)]

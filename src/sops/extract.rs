@@ -55,7 +55,10 @@ impl Document {
                     .nth(*at)
                     .ok_or_else(|| missing(path, format!("the list has no element {at}")))?,
                 // sops takes a mapping for a list of its entries, and shows them as they are inside of it.
-                (Step::Index(at), Value::Map(branch)) if steps.peek().is_none() => {
+                // What it shows of INI is a Go structure of its own; nobody can want that.
+                (Step::Index(at), Value::Map(branch))
+                    if steps.peek().is_none() && self.format != Format::Ini =>
+                {
                     let entry = branch.into_iter().nth(*at);
                     let entry =
                         entry.ok_or_else(|| missing(path, format!("the mapping has no entry {at}")))?;

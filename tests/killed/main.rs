@@ -35,7 +35,7 @@ fn on_machine<T: Send>(name: &str, work: impl FnOnce(&Machine) -> T + Send) -> O
         let thread = scope.spawn(|| match Machine::new(name) {
             Ok(machine) => Some(work(&machine)),
             Err(error) => {
-                say(&format!("{name}: SKIPPED, mounting needs root: {error}"));
+                drop(writeln!(std::io::stderr(), "SKIPPED killed::{name}: mounting needs root: {error}"));
                 None
             }
         });

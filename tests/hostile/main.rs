@@ -1,0 +1,115 @@
+//! Damaged and absurd input for `decrypt`, `check` and `install`.
+//!
+//! Whatever the input: an error within a second and within the memory of contracts.md 2 (64 MiB or 4 times the file),
+//! beginning `error: `, nothing on stdout, no panic, nothing of a plaintext in the error, and nothing changed
+//! anywhere. Where damage is harmless (a metadata field that does not matter), the right plaintext is fine too.
+//! The inputs are made here from the few small files of tests/data/hostile, which sops 3.12.2 wrote.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod damage; // what can happen to any sops file
+mod desk; // runs the commands and judges
+mod documents; // oddities of each format
+mod manifests; // the same for manifests
+mod paths; // what is no file, and identities
+#[path = "../watch/mod.rs"]
+mod watch; // tests/tools/watch.c
+
+use std::{fs, io::Write};
+
+use desk::{Desk, Verdict};
+
+/// A sops file that sops wrote, what it prints for it, and what to call it.
+pub struct Fixture {
+    /// As the manifest says it.
+    pub format: &'static str,
+    /// Its text (binary files are JSON).
+    pub text: String,
+    /// What `decrypt` prints.
+    pub plaintext: Vec<u8>,
+}
+
+/// An input made from a fixture.
+pub struct Input {
+    /// For messages.
+    pub name: String,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// What may happen.
+    pub verdict: Verdict,
+}
+
+/// The directory of fixtures.
+pub const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hostile");
+
+impl Fixture {
+    /// The fixture with that suffix.
+    pub fn load(format: &'static str, suffix: &str) -> Self {
+        let path = format!("{DATA}/whole.{suffix}");
+        let text = fs::read_to_string(&path).expect("a fixture");
+        Self { format, text, plaintext: fs::read(format!("{path}.plain")).expect("a plaintext") }
+    }
+}
+
+/// Written past the capture of the test harness: these lines are results.
+fn say(line: &str) {
+    drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
+}
+
+fn all_fail_well(fixture: &Fixture, own: fn(&Fixture) -> Vec<Input>) {
+    let desk = Desk::new(fixture.format);
+    let mut inputs = damage::all(fixture);
+    inputs.extend(own(fixture));
+    let mut complaints = Vec::new();
+    for input in &inputs {
+        for complaint in desk.complaints(fixture, input) {
+            complaints.push(format!("{} ({} bytes): {complaint}", input.name, input.bytes.len()));
+        }
+    }
+    desk.finish(inputs.len());
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn yaml() {
+    all_fail_well(&Fixture::load("yaml", "yaml"), documents::yaml);
+}
+
+#[test]
+fn json() {
+    all_fail_well(&Fixture::load("json", "json"), documents::json);
+}
+
+#[test]
+fn dotenv() {
+    all_fail_well(&Fixture::load("dotenv", "env"), documents::dotenv);
+}
+
+#[test]
+fn ini() {
+    all_fail_well(&Fixture::load("ini", "ini"), documents::ini);
+}
+
+#[test]
+fn binary() {
+    all_fail_well(&Fixture::load("binary", "bin"), documents::binary);
+}
+
+/// The checks themselves: the fixtures open, and a judge that accepted everything would not pass.
+#[test]
+fn whole_files_open_and_would_be_noticed() {
+    for (format, suffix) in
+        [("yaml", "yaml"), ("json", "json"), ("dotenv", "env"), ("ini", "ini"), ("binary", "bin")]
+    {
+        let fixture = Fixture::load(format, suffix);
+        let desk = Desk::new(&format!("whole {format}"));
+        let whole = |verdict| Input { name: "whole".to_owned(), bytes: fixture.text.clone().into(), verdict };
+        assert_eq!(desk.complaints(&fixture, &whole(Verdict::FailsOrOpens)), Vec::<String>::new());
+        let complaints = desk.complaints(&fixture, &whole(Verdict::Fails)).join("\n");
+        for wanted in
+            ["decrypt: succeeded", "check --decrypt: succeeded", "install: succeeded", "install: changed"]
+        {
+            assert!(complaints.contains(wanted), "{format}: {wanted}: {complaints}");
+        }
+    }
+}

@@ -62,7 +62,6 @@ const STEP: isize = 4;
 enum Place {
     Root,
     Item,
-    Key,
     Value,
 }
 
@@ -101,9 +100,7 @@ impl<'v> Node<'v> {
     /// Whether go-yaml cannot write it and writes null.
     fn is_lost(self) -> bool {
         match self {
-            Self::Text(text @ [b'\t', ..]) => {
-                std::str::from_utf8(text).is_ok() && style::of(text, &style::traits(text)) == Style::Lost
-            }
+            Self::Text(text @ [b'\t', ..]) => style::shape(text).style == Style::Lost,
             _ => false,
         }
     }
@@ -188,7 +185,7 @@ impl<'v> Emitter<'v> {
             }
             Node::Text(text) => {
                 wait(&mut self.foot, foot);
-                self.page.text(text, self.inner_indent(place, true));
+                self.page.text(text, style::shape(text).style, self.inner_indent(place, true));
                 self.write_foot()?;
             }
         }
@@ -241,11 +238,12 @@ impl<'v> Emitter<'v> {
     fn key(&mut self, key: &'v [u8]) -> Result<()> {
         self.write_head()?;
         self.page.write_indent();
-        let (simple, place) = if is_simple_key(key) { (true, Place::Key) } else { (false, Place::Value) };
+        let shape = style::shape(key);
+        let simple = is_simple_key(key, shape);
         if !simple {
             self.page.indicator(b"?", true, true);
         }
-        self.page.text(key, self.inner_indent(place, true));
+        self.page.text(key, shape.style, self.inner_indent(Place::Value, true));
         if simple {
             self.page.indicator(b":", false, false);
         } else {

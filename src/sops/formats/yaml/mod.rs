@@ -161,7 +161,7 @@ mod tests {
             .chain(std::iter::once("<<: [*a39,*a39]\n".to_owned()))
             .flat_map(String::into_bytes)
             .collect();
-        let steps = (0..1100).map(|n| " ".repeat(n) + "k:\n").collect::<Vec<_>>().concat();
+        let steps = (0..1100).map(|n| " ".repeat(n) + "k:\n").collect::<String>();
         let cases: [(&[u8], &str); 14] = [
             (&alias_bomb, "aliases write out too much"),
             (&merge_bomb, "aliases write out too much"),

@@ -211,6 +211,9 @@ pub(super) fn is_old_bool(text: &[u8]) -> bool {
 
 /// Whether YAML 1.1 reads this as a number to the base 60 (`1:30`); such strings are quoted.
 pub(super) fn is_base_60(text: &[u8]) -> bool {
+    if !matches!(text, [b'+' | b'-' | b'0'..=b'9', ..]) {
+        return false;
+    }
     let unsigned = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
     let mut parts = unsigned.split(|byte| *byte == b':');
     let loose = |part: &[u8]| part.iter().all(|byte| byte.is_ascii_digit() || *byte == b'_');

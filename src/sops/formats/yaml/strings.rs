@@ -7,41 +7,33 @@ use crate::plaintext::Plaintext;
 
 use super::{
     page::Page,
-    style::{self, Style, character_length, is_printable},
+    style::{BASE64_LINE, Shape, Style, base64_length, character_length, is_printable},
     text::break_length,
 };
 
 /// Keys with more bytes than this are written behind a `?`.
 const MAX_SIMPLE_KEY: usize = 128;
 
-/// The length of a line of base64.
-const BASE64_LINE: usize = 70;
-
 impl Page {
-    /// A string.
-    pub fn text(&mut self, text: &[u8], inner: isize) {
-        if std::str::from_utf8(text).is_err() {
-            self.binary(text, inner);
-            return;
-        }
-        if text == b"<<" {
-            self.indicator(b"!!merge", true, false);
-            self.plain(text);
-            return;
-        }
-        let traits = style::traits(text);
-        match style::of(text, &traits) {
+    /// A string. `inner`: the indentation of its lines.
+    pub fn text(&mut self, text: &[u8], style: Style, inner: isize) {
+        match style {
             Style::Plain => self.plain(text),
             Style::Single => self.single_quoted(text, inner),
             Style::Double => self.double_quoted(text),
             Style::Literal => self.literal(text, inner),
+            Style::Binary => self.binary(text, inner),
+            Style::Merge => {
+                self.indicator(b"!!merge", true, false);
+                self.plain(text);
+            }
             Style::Lost => self.plain(b"null"),
         }
     }
 
     fn binary(&mut self, bytes: &[u8], inner: isize) {
         self.indicator(b"!!binary", true, false);
-        let mut digits = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
+        let mut digits = Zeroizing::new(vec![0; base64_length(bytes)]);
         // The buffer has the right size.
         let _ = STANDARD.encode_slice(bytes, &mut digits);
         if digits.len() < BASE64_LINE {
@@ -197,15 +189,12 @@ fn breaks_at_end(text: &[u8]) -> usize {
     }
 }
 
-pub(super) fn is_simple_key(key: &[u8]) -> bool {
-    if std::str::from_utf8(key).is_err() {
-        let digits = key.len().div_ceil(3) * 4;
-        return digits < BASE64_LINE;
-    }
-    let traits = style::traits(key);
-    let tag = if key == b"<<" { "!!merge".len() } else { 0 };
-    match style::of(key, &traits) {
+/// Whether a key can stand before its `:` in one line.
+pub(super) fn is_simple_key(key: &[u8], shape: Shape) -> bool {
+    match shape.style {
         Style::Lost => true,
-        _ => !traits.multiline && key.len() + tag <= MAX_SIMPLE_KEY,
+        Style::Binary => !shape.multiline,
+        Style::Merge => key.len() + "!!merge".len() <= MAX_SIMPLE_KEY,
+        _ => !shape.multiline && key.len() <= MAX_SIMPLE_KEY,
     }
 }

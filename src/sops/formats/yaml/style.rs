@@ -12,6 +12,10 @@ pub(super) enum Style {
     Single,
     Double,
     Literal,
+    /// Bytes that are no UTF-8: base64 with a tag.
+    Binary,
+    /// The merge key, which gets a tag.
+    Merge,
     /// go-yaml cannot read back what it would write, and then writes null.
     Lost,
 }
@@ -19,9 +23,9 @@ pub(super) enum Style {
 /// What a string consists of, as far as it matters for its style.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)]
-pub(super) struct Traits {
+struct Traits {
     /// It contains a line break (LF, CR, NEL, LS or PS).
-    pub multiline: bool,
+    multiline: bool,
     indicators: bool,
     /// A character that cannot be written as it is.
     special: bool,
@@ -32,13 +36,42 @@ pub(super) struct Traits {
     space_then_break: bool,
 }
 
-pub(super) fn traits(text: &[u8]) -> Traits {
+/// Characters that matter for nothing, unless they come first: most of most texts.
+const ORDINARY: [bool; 256] = byte_set(b'!', b'~', b":#");
+
+/// The bytes from one to another without some.
+pub(super) const fn byte_set(first: u8, last: u8, without: &[u8]) -> [bool; 256] {
+    let mut set = [false; 256];
+    let mut rest: &mut [bool] = &mut set;
+    let mut byte = 0;
+    while let [member, more @ ..] = rest {
+        *member = first <= byte && byte <= last;
+        let mut excluded = without;
+        while let [one, others @ ..] = excluded {
+            if *one == byte {
+                *member = false;
+            }
+            excluded = others;
+        }
+        byte = byte.wrapping_add(1);
+        rest = more;
+    }
+    set
+}
+
+fn traits(text: &[u8]) -> Traits {
     let mut traits = Traits { indicators: starts_like_syntax(text), ..Traits::default() };
     let (mut after_space, mut after_break) = (false, false);
+    let ordinary = |byte: &u8| ORDINARY.get(usize::from(*byte)).is_some_and(|ordinary| *ordinary);
     let mut at = 0;
     while let Some(rest) = text.get(at..)
         && let [byte, ..] = rest
     {
+        if ordinary(byte) {
+            at += rest.iter().position(|byte| !ordinary(byte)).unwrap_or(rest.len());
+            (after_space, after_break) = (false, false);
+            continue;
+        }
         let breaks = break_length(rest) > 0;
         let length = if *byte < 0x80 { 1 } else { character_length(*byte) };
         let last = rest.len() <= length;
@@ -97,16 +130,43 @@ pub(super) fn is_printable(text: &[u8]) -> bool {
     }
 }
 
-/// The style of a string, and whether it is written in several lines.
-pub(super) fn of(text: &[u8], traits: &Traits) -> Style {
+/// How a string is written.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub style: Style,
+    /// It contains a line break (LF, CR, NEL, LS or PS), or is written in several lines.
+    pub multiline: bool,
+}
+
+/// The shape of a string, which need not be UTF-8.
+pub(super) fn shape(text: &[u8]) -> Shape {
+    if std::str::from_utf8(text).is_err() {
+        return Shape { style: Style::Binary, multiline: base64_length(text) >= BASE64_LINE };
+    }
+    let traits = traits(text);
+    Shape { style: style(text, &traits), multiline: traits.multiline }
+}
+
+/// The length of a line of base64.
+pub(super) const BASE64_LINE: usize = 70;
+
+/// The length of these bytes as base64.
+pub(super) fn base64_length(bytes: &[u8]) -> usize {
+    bytes.len().div_ceil(3) * 4
+}
+
+fn style(text: &[u8], traits: &Traits) -> Style {
     let block = !(traits.space_then_break || traits.special || traits.space_at_end);
-    if text.contains(&b'\n') {
+    if traits.multiline && text.contains(&b'\n') {
         return match text {
             // The tab would stand where go-yaml expects indentation.
             [b'\t', ..] if block => Style::Lost,
             _ if block => Style::Literal,
             _ => Style::Double,
         };
+    }
+    if text == b"<<" {
+        return Style::Merge;
     }
     let is_text =
         resolve::plain(text) == Meaning::Text && !(resolve::is_old_bool(text) || resolve::is_base_60(text));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::failure::Result;
 
-use super::fault;
+use super::{fault, style::byte_set};
 
 /// The stream as UTF-8 without its byte order mark.
 pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
@@ -40,9 +40,15 @@ fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>> {
     }
 }
 
+/// Characters that go on a flow scalar of any kind.
+const ORDINARY: [bool; 256] = byte_set(b'!', b'~', b"#:?,[]{}'\"\\");
+
 fn line_of(text: &[u8], at: usize) -> isize {
     text.iter().take(at).filter(|byte| **byte == b'\n').count().cast_signed()
 }
+
+/// Bytes that are checked at once.
+const CHUNK: usize = 64;
 
 /// Where the first character stands that YAML 1.1 does not allow in a stream.
 fn forbidden(text: &[u8]) -> Option<usize> {
@@ -52,7 +58,25 @@ fn forbidden(text: &[u8]) -> Option<usize> {
         0xef => matches!(text.get(at + 1..at + 3), Some([0xbf, 0xbe | 0xbf])),
         _ => byte < 0x80,
     };
-    text.iter().enumerate().find(|(at, byte)| bad(*at, **byte)).map(|(at, _)| at)
+    for (chunk, bytes) in text.chunks(CHUNK).enumerate() {
+        // Most chunks are fine: no branch for each byte.
+        #[allow(clippy::needless_bitwise_bool)]
+        let suspect = bytes.iter().fold(false, |suspect, byte| {
+            suspect
+                | ((*byte < b' ') & (*byte != b'\n'))
+                | (*byte == 0x7f)
+                | (*byte == 0xc2)
+                | (*byte == 0xef)
+        });
+        if suspect {
+            let first = chunk * CHUNK;
+            let found = bytes.iter().enumerate().find(|(at, byte)| bad(first + at, **byte));
+            if let Some((at, _)) = found {
+                return Some(first + at);
+            }
+        }
+    }
+    None
 }
 
 /// A place in the text. Counted in characters; a lone CR, LF, NEL, LS or PS and a CR LF each end a line.
@@ -161,9 +185,7 @@ impl<'a> Cursor<'a> {
     /// Moves over characters that mean nothing special within a flow scalar.
     #[inline]
     pub fn skip_ordinary(&mut self) {
-        self.skip_run(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'*'..=b'+' | b'-'..=b'/' | b'=' | b'_')
-        });
+        self.skip_run(|byte| ORDINARY.get(usize::from(byte)).is_some_and(|ordinary| *ordinary));
     }
 
     pub fn skip_many(&mut self, count: usize) {

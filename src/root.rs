@@ -6,9 +6,12 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
+    fs::{File, OpenOptions},
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -64,15 +67,18 @@ impl Root {
         }
     }
 
-    /// Opens the file at the absolute `path` for reading; symlinks are resolved inside the root.
+    /// Opens the file at the absolute `path` for reading; symlinks are resolved inside the root. Does not wait for
+    /// the other end of a FIFO, and takes no terminal.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        let Some(foreign) = &self.0 else { return File::open(path) };
+        let without_waiting = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let open = |path: &Path| OpenOptions::new().read(true).custom_flags(without_waiting.bits()).open(path);
+        let Some(foreign) = &self.0 else { return open(path) };
         let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC)
+            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | without_waiting)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         match openat2(&foreign.dir, relative(path), how) {
             // Before Linux 5.6, or behind a filter that does not know the call.
-            Err(Errno::ENOSYS | Errno::EPERM) => File::open(self.join(path)),
+            Err(Errno::ENOSYS | Errno::EPERM) => open(&self.join(path)),
             opened => Ok(File::from(opened?)),
         }
     }

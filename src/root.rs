@@ -71,7 +71,8 @@ impl Root {
     /// the other end of a FIFO, and takes no terminal.
     pub fn open(&self, path: &Path) -> io::Result<File> {
         let without_waiting = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let open = |path: &Path| OpenOptions::new().read(true).custom_flags(without_waiting.bits()).open(path);
+        let open =
+            |path: &Path| OpenOptions::new().read(true).custom_flags(without_waiting.bits()).open(path);
         let Some(foreign) = &self.0 else { return open(path) };
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | without_waiting)

@@ -61,7 +61,9 @@ struct Change {
 
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().fold(Vec::new(), |mut all, part| {
-        all.resize(all.len().next_multiple_of(4), 0);
+        let zeros = all.iter().rev().take(4).take_while(|byte| **byte == 0).count();
+        let missing = if all.is_empty() { 0 } else { 4 - zeros };
+        all.resize((all.len() + missing).next_multiple_of(4), 0);
         all.extend_from_slice(part);
         all
     })

@@ -71,7 +71,7 @@ pub fn append(path: &Path, base: Option<&Path>, segment: &Plaintext) -> Result<D
     {
         return Ok(Done { change: Change::Unchanged, warnings });
     }
-    let cut = Cutting::of(&survey, path, &mut warnings)?;
+    let cut = Cutting::of(&survey, &target.file, path, &mut warnings)?;
     let change = if survey.found.is_empty() { Change::Appended } else { Change::Replaced };
     if cut.spares_nothing_in_use {
         // What goes is of no use to the kernel, so there is nothing that a crash could lose.
@@ -112,7 +112,7 @@ pub fn reuse(path: &Path, base: Option<&Path>, manifest: &[u8; 32]) -> Result<Op
 
 /// Takes every segment of ours out of the file at `path`.
 ///
-/// Up to three zero bytes that aligned it stay, unless the pristine initrd `base` is known: nobody else can tell
+/// Up to seven zero bytes in front of it stay, unless the pristine initrd `base` is known: nobody else can tell
 /// them from bytes of others.
 pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
     let mut warnings = Vec::new();
@@ -121,7 +121,7 @@ pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
     if survey.found.is_empty() {
         return Ok(Done { change: Change::Unchanged, warnings });
     }
-    let cut = Cutting::of(&survey, path, &mut warnings)?;
+    let cut = Cutting::of(&survey, &target.file, path, &mut warnings)?;
     if cut.kept.is_empty() {
         let base = survey.base.unwrap_or(cut.stays);
         let padding = cpio::skip_zeros(&target.file, base, cut.stays);
@@ -138,7 +138,7 @@ pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
 struct Cutting {
     /// Length of what stays in front.
     stays: u64,
-    /// Where the first segment of ours begins, or will begin: `stays` rounded up.
+    /// Where the first segment of ours begins, or will begin.
     start: u64,
     /// Bytes of others behind it.
     kept: Vec<std::ops::Range<u64>>,
@@ -147,17 +147,17 @@ struct Cutting {
 }
 
 impl Cutting {
-    fn of(survey: &Survey, path: &Path, warnings: &mut Vec<String>) -> Result<Self> {
-        let path = path.display();
+    fn of(survey: &Survey, file: &File, path: &Path, warnings: &mut Vec<String>) -> Result<Self> {
+        let shown = path.display();
         if let Some(dead) = survey.dead {
             let count = survey.length.saturating_sub(dead);
-            warnings.push(format!("{path}: removed {count} bytes behind the initrd that no kernel reads"));
+            warnings.push(format!("{shown}: removed {count} bytes behind the initrd that no kernel reads"));
         }
         let length = survey.dead.unwrap_or(survey.length);
         let Some(first) = survey.found.first() else {
             return Ok(Self {
                 stays: length,
-                start: cpio::aligned(length),
+                start: behind(file, length).map_err(|error| Failure::io("read", path, error))?,
                 kept: Vec::new(),
                 spares_nothing_in_use: true,
             });
@@ -167,7 +167,7 @@ impl Cutting {
         for found in &survey.found {
             let Some(end) = found.end else {
                 return Err(Failure::new(format!(
-                    "{path} holds a damaged segment whose end cannot be found"
+                    "{shown} holds a damaged segment whose end cannot be found"
                 ))
                 .fact("begins at", found.start)
                 .fix("make the initrd anew, then append to it"));
@@ -177,7 +177,7 @@ impl Cutting {
             }
             if found.state == State::Cut {
                 let count = end.saturating_sub(found.start);
-                warnings.push(format!("{path}: removed a segment that was cut, {count} bytes"));
+                warnings.push(format!("{shown}: removed a segment that was cut, {count} bytes"));
             }
             last_end = end;
         }
@@ -192,6 +192,18 @@ impl Cutting {
     fn kept_length(&self) -> u64 {
         self.kept.iter().map(|range| range.end.saturating_sub(range.start)).fold(0, u64::saturating_add)
     }
+}
+
+/// Where a segment begins that is put behind `length` bytes of others: at a multiple of 4, with four zeros or more in
+/// front. Without them the kernel's reader of lz4 takes what follows for one more block, says "Decoding failed" and
+/// drops the segment.
+fn behind<S: ReadAt + ?Sized>(others: &S, length: u64) -> io::Result<u64> {
+    let mut last = [0; 4];
+    let from = length.saturating_sub(4);
+    let got = others.fill_at(&mut last, from)?.min(usize::try_from(length.saturating_sub(from)).unwrap_or(4));
+    let zeros = last.get(..got).unwrap_or_default().iter().rev().take_while(|byte| **byte == 0).count();
+    let missing = if length == 0 { 0 } else { 4_u64.saturating_sub(zeros as u64) };
+    Ok(cpio::aligned(length.saturating_add(missing)))
 }
 
 /// The file that is written to.
@@ -465,11 +477,11 @@ mod tests {
         append(path, None, segment).unwrap().change
     }
 
-    /// Bytes of others, zeros up to a multiple of 4, bytes of ours or others.
+    /// Bytes of others, zeros up to a multiple of 4 and four at least, bytes of ours or others.
     fn joined(parts: &[&[u8]]) -> Vec<u8> {
         let mut all = Vec::new();
         for part in parts {
-            all.resize(usize::try_from(cpio::aligned(all.len() as u64)).unwrap(), 0);
+            all.resize(usize::try_from(behind(all.as_slice(), all.len() as u64).unwrap()).unwrap(), 0);
             all.extend_from_slice(part);
         }
         all
@@ -570,7 +582,7 @@ mod tests {
         let good = joined(&[front, &other(), &behind]);
         let expected = joined(&[front, &sample(), &behind]);
         let mut refused = 0;
-        for at in 12..good.len() - behind.len() {
+        for at in 16..good.len() - behind.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             let path = place.file("initrd", &bad);
@@ -583,7 +595,7 @@ mod tests {
             }
             // With one of the first heads damaged nobody can tell whose it is: it stays.
             let kept = joined(&[&bad, &sample()]);
-            assert!(now == expected || (at < 12 + 260 && now == kept), "{at}");
+            assert!(now == expected || (at < 16 + 260 && now == kept), "{at}");
         }
         // Only damage to the last heads hides the end, and even then the index mostly tells it.
         assert!(refused < 252, "{refused}");
@@ -647,7 +659,7 @@ mod tests {
         // A write that fails in the middle: the descriptor is read-only.
         let broken = Target { path: &path, file: File::open(&path).unwrap() };
         let survey = survey(&broken.file, &path, None).unwrap();
-        let cut = Cutting::of(&survey, &path, &mut Vec::new()).unwrap();
+        let cut = Cutting::of(&survey, &target.file, &path, &mut Vec::new()).unwrap();
         assert!(broken.append(&survey, &cut, &sample(), &[]).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"\x28\xb5\x2f\xfdbase");
         assert_eq!(survey.verdict(&[0; 32]), Verdict::Missing);

@@ -46,7 +46,7 @@ pub fn names_match(key: &str, name: &str) -> bool {
 
 /// How many bytes at the front of `bytes` are not `special`. In blocks that the compiler turns into vector
 /// code: values of many megabytes pass through here.
-fn plain_prefix(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn plain_prefix(bytes: &[u8], special: impl Fn(u8) -> bool) -> usize {
     const BLOCK: usize = 64;
     let blocks = bytes.chunks_exact(BLOCK);
     let plain = blocks.take_while(|block| !block.iter().fold(false, |seen, b| seen | special(*b))).count();

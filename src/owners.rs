@@ -17,6 +17,7 @@ use std::{
 
 use crate::{
     failure::{Failure, Result},
+    input,
     root::Root,
 };
 
@@ -109,12 +110,9 @@ impl Owners {
 
 impl Table {
     fn id(&self, root: &Root, name: &str, getent: bool) -> Result<u32> {
-        let ids = self.ids.get_or_init(|| {
-            let mut bytes = Vec::new();
-            match root.open(&self.path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-                Ok(_) => Ok(parse(&bytes)),
-                Err(error) => Err(error.to_string()),
-            }
+        let ids = self.ids.get_or_init(|| match input::read_file(root, &self.path, input::MAX_SIZE) {
+            Ok(bytes) => Ok(parse(&bytes)),
+            Err(failure) => Err(failure.headline),
         });
         let path = root.join(&self.path);
         let first = match ids {

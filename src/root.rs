@@ -6,12 +6,9 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::OpenOptionsExt,
-    },
+    os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -70,12 +67,12 @@ impl Root {
     /// Opens the file at the absolute `path` for reading; symlinks are resolved inside the root. Does not wait for
     /// the other end of a FIFO, and takes no terminal.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        let without_waiting = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let open =
-            |path: &Path| OpenOptions::new().read(true).custom_flags(without_waiting.bits()).open(path);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        // Not std's open: with musl that takes a second system call.
+        let open = |path: &Path| Ok(File::from(openat(AT_FDCWD, path, flags, Mode::empty())?));
         let Some(foreign) = &self.0 else { return open(path) };
         let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | without_waiting)
+            .flags(flags)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         match openat2(&foreign.dir, relative(path), how) {
             // Before Linux 5.6, or behind a filter that does not know the call.

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    os::unix::ffi::OsStrExt,
+    path::{Component, Path},
 };
 
 use crate::{
@@ -61,40 +62,59 @@ fn distinct_names(manifest: &Manifest) -> Result<()> {
 fn places(manifest: &Manifest) -> Result<()> {
     let secrets = manifest.secrets.iter().map(|secret| (secret.place(), &secret.placement));
     let templates = manifest.templates.iter().map(|template| (template.place(), &template.placement));
-    let (mut generation, mut links) = (BTreeMap::new(), BTreeMap::new());
+    let (mut generation, mut links) = (Claims::default(), Claims::default());
     for (place, placement) in secrets.chain(templates) {
+        let name = placement.name.as_str();
+        generation.add(&place, name);
         let visible = manifest.symlink_path.join(&place);
-        claim(&mut generation, &place, placement.name.as_str())?;
         let Some(path) = placement.path.as_ref().filter(|path| **path != visible) else { continue };
         // A link below symlinkPath stands in the generation, among the files.
         match path.strip_prefix(&manifest.symlink_path) {
-            Ok(inside) => claim(&mut generation, inside, placement.name.as_str())?,
-            Err(_) => claim(&mut links, path, placement.name.as_str())?,
+            Ok(inside) => generation.add(inside, name),
+            Err(_) => links.add(path, name),
         }
     }
-    nested(&generation)?;
-    nested(&links)
+    generation.settle()?;
+    links.settle()
 }
 
-fn claim<'a>(claimed: &mut BTreeMap<PathBuf, &'a str>, path: &Path, name: &'a str) -> Result<()> {
-    match claimed.insert(path.to_owned(), name) {
-        None => Ok(()),
-        Some(other) => Err(Failure::new(format!("{other:?} and {name:?} both claim {}", path.display()))),
-    }
-}
+/// Paths and the names of those who want them.
+#[derive(Default)]
+struct Claims<'a>(Vec<(Vec<u8>, &'a str)>);
 
-/// Refuses a path that lies below another one.
-fn nested(claimed: &BTreeMap<PathBuf, &str>) -> Result<()> {
-    for (path, name) in claimed {
-        let above = path.ancestors().skip(1).find_map(|parent| claimed.get_key_value(parent));
-        if let Some((parent, other)) = above {
-            return Err(Failure::new(format!(
-                "{other:?} is a file at {}, and {name:?} needs a directory there",
-                parent.display()
-            )));
+impl<'a> Claims<'a> {
+    /// What separates components: no component holds it, and it sorts before all that they hold, so that what lies
+    /// below a path comes right behind it.
+    const SEPARATOR: u8 = 0;
+
+    fn add(&mut self, path: &Path, name: &'a str) {
+        let mut bytes = Vec::with_capacity(path.as_os_str().len());
+        for component in path.components() {
+            if component != Component::RootDir {
+                bytes.extend_from_slice(component.as_os_str().as_bytes());
+                bytes.push(Self::SEPARATOR);
+            }
         }
+        self.0.push((bytes, name));
     }
-    Ok(())
+
+    fn settle(mut self) -> Result<()> {
+        self.0.sort();
+        for pair in self.0.windows(2) {
+            let [(above, first), (path, second)] = pair else { continue };
+            if !path.starts_with(above) {
+                continue;
+            }
+            let shown = String::from_utf8_lossy(above.strip_suffix(&[Self::SEPARATOR]).unwrap_or(above));
+            let shown = shown.replace('\0', "/");
+            return Err(Failure::new(if above == path {
+                format!("{first:?} and {second:?} both claim {shown}")
+            } else {
+                format!("{first:?} is a file at {shown}, and {second:?} needs a directory there")
+            }));
+        }
+        Ok(())
+    }
 }
 
 fn one_format_a_file(manifest: &Manifest) -> Result<()> {
@@ -138,6 +158,12 @@ fn generations(manifest: &Manifest) -> Result<()> {
     for (field, path) in paths {
         if path.as_os_str().is_empty() {
             return Err(Failure::new(format!("{field} is missing in the manifest")));
+        }
+        // In user mode %r stands for an absolute path.
+        let absolute = path.is_absolute() || (manifest.user_mode && path.starts_with("%r"));
+        if !absolute || path.components().any(|component| component == Component::ParentDir) {
+            return Err(Failure::new(format!("{field} is not an absolute path without `..`"))
+                .fact(field, path.display()));
         }
     }
     if manifest.symlink_path.starts_with(&manifest.mount_point) {

@@ -19,7 +19,7 @@ use ctr::{CtrCore, flavors::Ctr32BE};
 use ghash::{GHash, universal_hash::UniversalHash};
 use subtle::ConstantTimeEq;
 
-use crate::plaintext::Plaintext;
+use crate::{json::plain_prefix, plaintext::Plaintext};
 
 const BLOCK: usize = 16;
 
@@ -309,10 +309,7 @@ impl Form {
         if !text.starts_with(START) {
             return None;
         }
-        let line = match text.iter().position(|byte| *byte == b'\n') {
-            Some(end) => text.get(..end)?,
-            None => text,
-        };
+        let line = text.get(..plain_prefix(text, |byte| byte == b'\n'))?;
         let close = line.iter().rposition(|byte| *byte == b']')?;
         let kind = last(line, b",type:", close)?;
         let tag = last(line, b",tag:", kind.start.checked_sub(b",type:".len())?)?;

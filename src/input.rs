@@ -57,6 +57,7 @@ fn read_bounded(mut source: impl Read, expected: u64, max_size: u64) -> std::io:
         bytes = grown;
         while let Some(free) = bytes.bytes_mut().get_mut(filled..).filter(|free| !free.is_empty()) {
             match source.read(free) {
+                Ok(0) if filled as u64 > max_size => return Err(too_large()),
                 Ok(0) => {
                     bytes.bytes_mut().truncate(filled);
                     return Ok(bytes);

@@ -7,6 +7,11 @@ use std::{
 
 use crate::failure::{Failure, Result};
 
+/// Longest component in bytes, as file systems have it.
+const MAX_COMPONENT: usize = 255;
+/// Longest path in bytes: with the mount point in front it must stay below the kernel's 4096.
+const MAX_PATH: usize = 2048;
+
 /// A name such as `wg0` or `db/password`: one or more components, none of them `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
@@ -32,6 +37,13 @@ impl Name {
         }
         if path.as_os_str().is_empty() || text.contains('\0') {
             return Err(Failure::new(format!("{text:?} is not the name of a file")));
+        }
+        if path.as_os_str().len() > MAX_PATH || path.iter().any(|part| part.len() > MAX_COMPONENT) {
+            let start: String = text.chars().take(40).collect();
+            return Err(Failure::new(format!(
+                "the name {start:?}... is too long for a file ({} bytes)",
+                text.len()
+            )));
         }
         Ok(Self { text: text.to_owned(), path })
     }
@@ -74,6 +86,12 @@ mod tests {
         }
         for text in ["", "/", ".", "..", "a/../b", "../a", "a\0b"] {
             assert!(Name::new(text).is_err(), "{text}");
+        }
+        for (length, fits) in [(255, true), (256, false)] {
+            assert_eq!(Name::new(&"x".repeat(length)).is_ok(), fits, "{length}");
+        }
+        for (depth, fits) in [(1024, true), (1025, false)] {
+            assert_eq!(Name::new(&"a/".repeat(depth)).is_ok(), fits, "{depth}");
         }
     }
 }

@@ -113,7 +113,6 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
             ("100,000 comments", on_top(&"# a comment\n".repeat(100_000)), Any),
             ("comments between empty lines", on_top(&"# a comment\n\n".repeat(50_000)), Any),
             ("50,000 documents", format!("{whole}{}", "---\na: 1\n".repeat(50_000)), Fails),
-            ("a million dashes", on_top(&format!("a_unencrypted:\n{}", "-\n".repeat(1_000_000))), Any),
             ("a key of a megabyte", on_top(&format!("{long}_unencrypted: x")), Fails),
             ("a value of a megabyte", on_top(&format!("a_unencrypted: {long}")), Fails),
             ("a number of a megabyte", on_top(&format!("a_unencrypted: {}", "1".repeat(1 << 20))), Fails),
@@ -136,7 +135,7 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
             (
                 "a block scalar of spaces",
                 on_top(&format!("a_unencrypted: |\n{}", "          \n".repeat(100_000))),
-                Fails,
+                Any,
             ),
             (
                 "a folded scalar of line breaks",
@@ -147,10 +146,10 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
             ("a directive of the future", format!("%YAML 9.9\n---\n{whole}"), Any),
             ("100,000 directives", format!("{}---\n{whole}", "%TAG !a! tag:a\n".repeat(100_000)), Any),
             ("tabs as indentation", whole.replace("    ", "\t"), Fails),
-            ("binary that is none", on_top("a_unencrypted: !!binary \"!!!\""), Fails),
+            ("binary that is none", on_top("a_unencrypted: !!binary \"!!!\""), Any),
             ("an int that is none", on_top("a_unencrypted: !!int x\nb_unencrypted: !!float [x]"), Fails),
             ("a map for a key", on_top("{a: b}: c_unencrypted"), Fails),
-            ("carriage returns", whole.replace('\n', "\r"), Fails),
+            ("carriage returns", whole.replace('\n', "\r"), FailsOrOpens),
             ("two metadata", format!("{whole}{}", &whole[sops..]), Any),
             ("no metadata", whole[..sops].to_owned(), Fails),
             ("null metadata", format!("{}sops:\n", &whole[..sops]), Fails),
@@ -182,7 +181,7 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
                 whole.replace("lastmodified: \"2026", "lastmodified: \"x026"),
                 Fails,
             ),
-            ("a version that is none", whole.replace("version: 3.12.2", "version: x"), Fails),
+            ("a version that is none", whole.replace("version: 3.12.2", "version: x"), Any),
             (
                 "a version of a megabyte",
                 whole.replace("version: 3.12.2", &format!("version: 3.{}", "1".repeat(1 << 20))),
@@ -202,6 +201,16 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
         .map(|(name, text, verdict)| (name.to_owned(), text, verdict)),
     );
     inputs(cases)
+}
+
+/// Many small nodes: what an item costs beside its bytes.
+pub fn many_nodes(fixture: &Fixture) -> Vec<Input> {
+    let on_top = |text: &str| format!("a_unencrypted:\n{text}{}", fixture.text);
+    // Nulls are not in the MAC.
+    inputs(vec![
+        ("a million nulls", on_top(&"-\n".repeat(1_000_000)), Any),
+        ("a million strings", on_top(&"- x\n".repeat(1_000_000)), Fails),
+    ])
 }
 
 pub fn json(fixture: &Fixture) -> Vec<Input> {

@@ -56,12 +56,10 @@ fn say(line: &str) {
     drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
 }
 
-fn all_fail_well(fixture: &Fixture, own: fn(&Fixture) -> Vec<Input>) {
-    let desk = Desk::new(fixture.format);
-    let mut inputs = damage::all(fixture);
-    inputs.extend(own(fixture));
+fn all_fail_well(name: &str, fixture: &Fixture, inputs: &[Input]) {
+    let desk = Desk::new(name);
     let mut complaints = Vec::new();
-    for input in &inputs {
+    for input in inputs {
         for complaint in desk.complaints(fixture, input) {
             complaints.push(format!("{} ({} bytes): {complaint}", input.name, input.bytes.len()));
         }
@@ -70,29 +68,62 @@ fn all_fail_well(fixture: &Fixture, own: fn(&Fixture) -> Vec<Input>) {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// Everything for one format.
+fn format(format: &'static str, suffix: &str, own: fn(&Fixture) -> Vec<Input>) {
+    let fixture = Fixture::load(format, suffix);
+    let mut inputs = damage::all(&fixture);
+    inputs.extend(own(&fixture));
+    all_fail_well(format, &fixture, &inputs);
+}
+
 #[test]
 fn yaml() {
-    all_fail_well(&Fixture::load("yaml", "yaml"), documents::yaml);
+    format("yaml", "yaml", documents::yaml);
+}
+
+#[test]
+fn yaml_of_many_nodes() {
+    let fixture = Fixture::load("yaml", "yaml");
+    all_fail_well("yaml of many nodes", &fixture, &documents::many_nodes(&fixture));
 }
 
 #[test]
 fn json() {
-    all_fail_well(&Fixture::load("json", "json"), documents::json);
+    format("json", "json", documents::json);
 }
 
 #[test]
 fn dotenv() {
-    all_fail_well(&Fixture::load("dotenv", "env"), documents::dotenv);
+    format("dotenv", "env", documents::dotenv);
 }
 
 #[test]
 fn ini() {
-    all_fail_well(&Fixture::load("ini", "ini"), documents::ini);
+    format("ini", "ini", documents::ini);
 }
 
 #[test]
 fn binary() {
-    all_fail_well(&Fixture::load("binary", "bin"), documents::binary);
+    format("binary", "bin", documents::binary);
+}
+
+/// Beside a bad secret the good ones land, and the bad one leaves nothing.
+#[test]
+fn others_land() {
+    let good = Fixture::load("binary", "bin");
+    let mut count = 0;
+    let desk = Desk::new("others land");
+    fs::copy(format!("{DATA}/whole.bin"), desk.path("root/good")).unwrap();
+    for (format, suffix) in [("yaml", "yaml"), ("json", "json"), ("dotenv", "env"), ("ini", "ini")] {
+        let fixture = Fixture::load(format, suffix);
+        let inputs = damage::all(&fixture).into_iter().filter(|input| input.verdict == Verdict::Fails);
+        for input in inputs.step_by(5) {
+            let complaints = desk.complaints_beside_good(&fixture, &input, &good.plaintext);
+            assert!(complaints.is_empty(), "{format}: {}: {}", input.name, complaints.join("\n"));
+            count += 1;
+        }
+    }
+    desk.finish(count);
 }
 
 /// The checks themselves: the fixtures open, and a judge that accepted everything would not pass.

@@ -12,68 +12,89 @@ const WHOLE: &str = r#"{"secretsMountPoint": "/run/secrets.d", "symlinkPath": "/
  "secrets": [{"name": "s", "sopsFile": "/input", "format": "yaml", "key": "first", "path": "/run/link", "mode": "0400", "uid": 0, "gid": 0}],
  "templates": [{"name": "t", "content": "<s>", "path": "/run/template", "mode": "0400"}]}"#;
 
-/// Texts put over a piece of the manifest.
-fn replaced() -> Vec<(&'static str, &'static str, String)> {
+/// Without a template, and so without a placeholder.
+const PLAIN: &str = r#"{"secretsMountPoint": "/run/secrets.d", "symlinkPath": "/run/secrets", "ageKeyFile": "/etc/key.txt",
+ "secrets": [{"name": "s", "sopsFile": "/input", "format": "yaml", "key": "first", "path": "/run/link"}]}"#;
+
+/// What a mistake concerns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// The manifest: every command refuses it.
+    Manifest,
+    /// Landing: `install` refuses it and changes nothing.
+    Landing,
+    /// One secret or template: `install` reports it and lands the rest.
+    Part,
+    /// Nothing, as with sops-install-secrets.
+    Nothing,
+}
+
+use Extent::{Landing, Manifest, Nothing, Part};
+
+/// Names that no secret can have.
+fn names() -> Vec<String> {
+    let mut names = ["", ".", "/", "..", "../s", "a/../../s", "s/..", "\\u0000"].map(str::to_owned).to_vec();
+    names.extend(["a/".repeat(3000), "x".repeat(1 << 20)]);
+    names
+}
+
+/// Pieces of the manifest, and texts put over them.
+fn replaced() -> Vec<(&'static str, String, Extent)> {
     let long = "x".repeat(1 << 20);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let name = |name: &str| ("a name", r#""name": "s""#, format!(r#""name": "{name}""#));
+    let mode = r#""mode": "0400", "uid": 0"#;
+    let with_mode = |value: &str| format!(r#""mode": "{value}", "uid": 0"#);
+    let uid = r#""uid": 0"#;
+    let generations = r#""keepGenerations": 1"#;
+    let placeholders = r#"{"s": "<s>"}"#;
+    let content = r#""content": "<s>""#;
+    let (mount_point, symlink, link) = (r#""/run/secrets.d""#, r#""/run/secrets""#, r#""/run/link""#);
+    let own = str::to_owned;
     vec![
-        name(""),
-        name("."),
-        name(".."),
-        name("../s"),
-        name("a/../../s"),
-        name("/s"),
-        name("s/"),
-        name("a//b"),
-        name("\\u0000"),
-        name("rendered/t"),
-        name("rendered"),
-        name(&"a/".repeat(3000)),
-        name(&long),
-        ("a name that is a number", r#""name": "s""#, r#""name": 5"#.to_owned()),
-        ("a mode", "\"0400\", \"uid\"", "\"9\", \"uid\"".to_owned()),
-        ("a mode", "\"0400\", \"uid\"", "\"99999999999999999999\", \"uid\"".to_owned()),
-        ("a mode", "\"0400\", \"uid\"", "\"-1\", \"uid\"".to_owned()),
-        ("a mode", "\"0400\", \"uid\"", format!("\"{long}\", \"uid\"")),
-        ("a uid", "\"uid\": 0", "\"uid\": -1".to_owned()),
-        ("a uid", "\"uid\": 0", "\"uid\": 4294967296".to_owned()),
-        ("a uid", "\"uid\": 0", "\"uid\": 1e300".to_owned()),
-        ("a uid", "\"uid\": 0", "\"uid\": \"root\"".to_owned()),
-        ("an owner", "\"uid\": 0", format!("\"owner\": \"{long}\"")),
-        ("an owner", "\"uid\": 0", "\"owner\": \"nobody-of-that-name\"".to_owned()),
-        ("a key", "\"first\"", "\"nowhere\"".to_owned()),
-        ("a key", "\"first\"", "\"nested/list/99999999999999999999\"".to_owned()),
-        ("a key", "\"first\"", "\"nested/list/-1\"".to_owned()),
-        ("a key", "\"first\"", format!("\"{}\"", "a/".repeat(100_000))),
-        ("a mount point", "\"/run/secrets.d\"", "\"\"".to_owned()),
-        ("a mount point", "\"/run/secrets.d\"", "\"relative\"".to_owned()),
-        ("a mount point", "\"/run/secrets.d\"", "\"/\"".to_owned()),
-        ("a mount point", "\"/run/secrets.d\"", "\"/run/../secrets.d\"".to_owned()),
-        ("a mount point", "\"/run/secrets.d\"", "\"/run/\\u0000\"".to_owned()),
-        ("a mount point", "\"/run/secrets.d\"", format!("\"/run/{long}\"")),
-        ("a symlink path", "\"/run/secrets\"", "\"/run/secrets.d/x\"".to_owned()),
-        ("a symlink path", "\"/run/secrets\"", "null".to_owned()),
-        ("a path", "\"/run/link\"", "\"/run/template\"".to_owned()),
-        ("a path", "\"/run/template\"", "\"/run/link/below\"".to_owned()),
-        ("a sops file", "\"/input\"", "\"\"".to_owned()),
-        ("a sops file", "\"/input\"", format!("\"/{long}\"")),
-        ("a sops file", "\"/input\"", "\"/in\\u0000put\"".to_owned()),
-        ("a version", "\"keepGenerations\": 1", "\"version\": 2".to_owned()),
-        ("a phase", "\"keepGenerations\": 1", "\"phase\": \"never\"".to_owned()),
-        ("a number of generations", "\"keepGenerations\": 1", "\"keepGenerations\": -1".to_owned()),
-        ("a number of generations", "\"keepGenerations\": 1", "\"keepGenerations\": 1e99".to_owned()),
-        ("a placeholder", "{\"s\": \"<s>\"}", "{}".to_owned()),
-        ("a placeholder", "{\"s\": \"<s>\"}", "{\"s\": \"\"}".to_owned()),
-        ("a list 10,000 deep", "\"/run/link\"", deep.clone()),
-        ("an unknown field 10,000 deep", "\"keepGenerations\": 1", format!("\"x\": {deep}")),
-        ("secrets", "\"secrets\": [", "\"secrets\": [null, 5, ".to_owned()),
-        ("templates", "\"templates\": [", "\"templates\": [{}, ".to_owned()),
-        ("a template's text", "\"content\": \"<s>\"", "\"file\": \"/dev/zero\"".to_owned()),
-        ("a template's text", "\"content\": \"<s>\"", "\"file\": \"/etc\"".to_owned()),
-        ("a second object", "\"0400\"}]}", "\"0400\"}]".to_owned()),
-        ("a key file", "\"/etc/key.txt\"", "\"/etc\"".to_owned()),
-        ("a key file", "\"/etc/key.txt\"", "\"/nowhere\"".to_owned()),
+        (r#""name": "s""#, own(r#""name": 5"#), Manifest),
+        (r#""name": "s""#, own(r#""name": "rendered/t""#), Manifest),
+        (mode, with_mode("9"), Part),
+        (mode, with_mode("99999999999999999999"), Part),
+        (mode, with_mode("-1"), Part),
+        (mode, with_mode(&long), Part),
+        (uid, own(r#""uid": -1"#), Manifest),
+        (uid, own(r#""uid": 4294967296"#), Manifest),
+        (uid, own(r#""uid": 1e300"#), Manifest),
+        (uid, own(r#""uid": "root""#), Manifest),
+        (uid, format!(r#""owner": "{long}""#), Part),
+        (uid, own(r#""owner": "nobody-of-that-name""#), Part),
+        (r#""first""#, own(r#""nowhere""#), Manifest),
+        (r#""first""#, own(r#""nested/list/99999999999999999999""#), Manifest),
+        (r#""first""#, own(r#""nested/list/-1""#), Manifest),
+        (r#""first""#, format!("\"{}\"", "a/".repeat(100_000)), Manifest),
+        (mount_point, own(r#""""#), Manifest),
+        (mount_point, own(r#""relative""#), Landing),
+        (mount_point, own(r#""/""#), Manifest),
+        (mount_point, own(r#""/run/../secrets.d""#), Landing),
+        (mount_point, own(r#""/run/\u0000""#), Manifest),
+        (mount_point, format!("\"/run/{long}\""), Landing),
+        (symlink, own(r#""/run/secrets.d/x""#), Manifest),
+        (symlink, own("null"), Manifest),
+        (link, own(r#""/run/template""#), Manifest),
+        (r#""/run/template""#, own(r#""/run/link/below""#), Manifest),
+        (r#""/input""#, own(r#""""#), Manifest),
+        (r#""/input""#, format!("\"/{long}\""), Manifest),
+        (r#""/input""#, own(r#""/in\u0000put""#), Manifest),
+        (generations, own(r#""version": 2"#), Manifest),
+        (generations, own(r#""phase": "never""#), Manifest),
+        (generations, own(r#""keepGenerations": -1"#), Nothing),
+        (generations, own(r#""keepGenerations": 1e99"#), Manifest),
+        (placeholders, own("{}"), Manifest),
+        (placeholders, own(r#"{"s": ""}"#), Manifest),
+        (link, deep.clone(), Manifest),
+        (generations, format!("\"x\": {deep}"), Manifest),
+        (r#""secrets": ["#, own(r#""secrets": [null, 5, "#), Manifest),
+        (r#""templates": ["#, own(r#""templates": [{}, "#), Manifest),
+        (content, own(r#""file": "/dev/zero""#), Part),
+        (content, own(r#""file": "/etc""#), Part),
+        (r#""0400"}]}"#, own(r#""0400"}]"#), Manifest),
+        (r#""/etc/key.txt""#, own(r#""/etc""#), Manifest),
+        (r#""/etc/key.txt""#, own(r#""/nowhere""#), Manifest),
     ]
 }
 
@@ -81,69 +102,84 @@ fn replaced() -> Vec<(&'static str, &'static str, String)> {
 fn manifests() {
     let desk = Desk::new("manifests");
     fs::copy(format!("{DATA}/whole.yaml"), desk.path("root/input")).unwrap();
-    assert_fine(&desk);
-    let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
+    assert_fine(&desk, WHOLE);
+    assert_fine(&desk, PLAIN);
+    let mut texts: Vec<(String, Vec<u8>, Extent)> = Vec::new();
     for length in (0..WHOLE.len()).step_by(50) {
-        texts.push((format!("truncated to {length} bytes"), WHOLE.as_bytes()[..length].to_vec()));
+        let text = WHOLE.as_bytes()[..length].to_vec();
+        texts.push((format!("truncated to {length} bytes"), text, Manifest));
     }
-    for (what, from, to) in replaced() {
+    for name in names() {
+        let text = PLAIN.replacen(r#""name": "s""#, &format!(r#""name": "{name}""#), 1);
+        texts.push((format!("named {name:.60}"), text.into_bytes(), Manifest));
+    }
+    for (from, to, extent) in replaced() {
         assert!(WHOLE.contains(from), "{from}");
-        texts.push((format!("{what}: {to:.80}"), WHOLE.replacen(from, &to, 1).into_bytes()));
+        texts.push((format!("{from} is {to:.60}"), WHOLE.replacen(from, &to, 1).into_bytes(), extent));
     }
-    let secrets = WHOLE.find("{\"name\": \"s\"").unwrap();
-    let two = format!("{}{}", WHOLE.replace("]}", ""), "");
-    texts.push(("unclosed".to_owned(), two.into_bytes()));
-    let twice = format!("{}{{\"name\": \"s\"}}, {}", &WHOLE[..secrets], &WHOLE[secrets..]);
-    texts.push(("two secrets of one name".to_owned(), twice.into_bytes()));
+    let secrets = WHOLE.find(r#"{"name": "s""#).unwrap();
+    let twice = format!(r#"{}{{"name": "s"}}, {}"#, &WHOLE[..secrets], &WHOLE[secrets..]);
     for (name, bytes) in [
+        ("two secrets of one name", twice.into_bytes()),
         ("a megabyte of [", vec![b'['; 1 << 20]),
         ("a megabyte of NULs", vec![0; 1 << 20]),
         ("a megabyte of \"", vec![b'"'; 1 << 20]),
-        ("maps 10,000 deep", "{\"a\":".repeat(10_000).into_bytes()),
+        ("maps 10,000 deep", r#"{"a":"#.repeat(10_000).into_bytes()),
         ("a list", b"[]".to_vec()),
         ("null", b"null".to_vec()),
-        ("not UTF-8", [&b"{\"symlinkPath\": \""[..], &[0xff], b"\"}"].concat()),
+        ("not UTF-8", [&br#"{"symlinkPath": ""#[..], &[0xff], br#""}"#].concat()),
         ("an unclosed string of a megabyte", [&b"{\""[..], &vec![b'a'; 1 << 20]].concat()),
     ] {
-        texts.push((name.to_owned(), bytes));
+        texts.push((name.to_owned(), bytes, Manifest));
     }
     let complaints: Vec<String> =
-        texts.iter().flat_map(|(name, text)| complaints(&desk, name, text)).collect();
+        texts.iter().flat_map(|(name, text, extent)| complaints(&desk, name, text, *extent)).collect();
     desk.finish(texts.len());
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// The manifest that the others are made of lands, else they would fail for another reason.
-fn assert_fine(desk: &Desk) {
-    let manifest = desk.path("manifest.json");
-    fs::write(&manifest, WHOLE).unwrap();
-    let (root, manifest) = (desk.path("root"), manifest.to_str().unwrap());
-    let run = desk.run(&["check", "--decrypt", "--root", root.to_str().unwrap(), manifest]);
-    assert_eq!(run.complaints("check --decrypt", Verdict::FailsOrOpens, 0), Vec::<String>::new());
-    assert!(run.succeeded());
-}
-
-/// What is wrong with how the commands take that manifest.
-fn complaints(desk: &Desk, name: &str, text: &[u8]) -> Vec<String> {
+/// The manifest that others are made of is fine, else they would fail for another reason.
+fn assert_fine(desk: &Desk, text: &str) {
     let manifest = desk.path("manifest.json");
     fs::write(&manifest, text).unwrap();
     let (root, manifest) = (desk.path("root"), manifest.to_str().unwrap());
-    let root = root.to_str().unwrap();
+    for command in [&["install", "--dry-run"], &["check", "--decrypt"]] {
+        let run = desk.run(&[command, &["--root", root.to_str().unwrap(), manifest][..]].concat());
+        assert_eq!(run.complaints(command[0], Verdict::FailsOrOpens, 0), Vec::<String>::new());
+        assert!(run.succeeded());
+    }
+}
+
+/// What is wrong with how the commands take that manifest.
+fn complaints(desk: &Desk, name: &str, text: &[u8], extent: Extent) -> Vec<String> {
+    let manifest = desk.path("manifest.json");
+    fs::write(&manifest, text).unwrap();
+    let (root, initrd) = (desk.path("root"), desk.path("initrd"));
+    let (root, initrd, manifest) =
+        (root.to_str().unwrap(), initrd.to_str().unwrap(), manifest.to_str().unwrap());
     let before = desk.root();
     let mut complaints = Vec::new();
-    for arguments in [
-        &["install", "--root", root, manifest][..],
-        &["install", "--dry-run", "--root", root, manifest],
-        &["check", "--decrypt", "--root", root, manifest],
-        &["initrd", "append", "--manifest", manifest, "--root", root, "/run/initrd"],
+    let refused = |is: bool| if is { Verdict::Fails } else { Verdict::Any };
+    let install = refused(extent != Nothing);
+    let others = refused(extent == Manifest);
+    for (verdict, arguments) in [
+        (install, &["install", "--root", root, manifest][..]),
+        (install, &["install", "--dry-run", "--root", root, manifest]),
+        (others, &["check", "--decrypt", "--root", root, manifest]),
+        (others, &["initrd", "append", "--manifest", manifest, "--root", root, initrd]),
     ] {
         let run = desk.run(arguments);
-        complaints.extend(run.complaints(arguments[0], Verdict::Fails, text.len() as u64));
+        complaints.extend(run.complaints(arguments[0], verdict, text.len() as u64));
         let after = desk.root();
-        if before != after {
+        let lands =
+            arguments[0] == "install" && arguments[1] != "--dry-run" && matches!(extent, Part | Nothing);
+        if before != after && !lands {
             complaints.push(format!("{}: changed {before:?} to {after:?}", arguments[0]));
+        }
+        if before != after {
             desk.forget();
         }
     }
+    drop(fs::remove_file(initrd));
     complaints.iter().map(|complaint| format!("{name}: {complaint}")).collect()
 }

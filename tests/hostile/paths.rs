@@ -103,8 +103,8 @@ fn as_sops_file() {
 fn as_manifest() {
     let desk = Desk::new("paths as manifest");
     let names = oddities(&desk);
-    let root = desk.path("root");
-    let root = root.to_str().unwrap();
+    let (root, initrd) = (desk.path("root"), desk.path("initrd"));
+    let (root, initrd) = (root.to_str().unwrap(), initrd.to_str().unwrap());
     let before = desk.root();
     let paths: Vec<String> =
         names.iter().map(|name| format!("{root}/{name}")).chain(DEVICES.map(str::to_owned)).collect();
@@ -112,7 +112,7 @@ fn as_manifest() {
         for arguments in [
             &["install", "--root", root, path][..],
             &["check", "--root", root, path],
-            &["initrd", "append", "--manifest", path, "--root", root, "/run/initrd"],
+            &["initrd", "append", "--manifest", path, "--root", root, initrd],
             &["initrd", "list", path],
             &["initrd", "remove", path],
         ] {
@@ -128,6 +128,7 @@ fn as_manifest() {
         }
     }
     assert_eq!(before, desk.root());
+    assert!(!desk.path("initrd").exists());
     desk.finish(paths.len() * 5);
 }
 

@@ -32,7 +32,8 @@ impl Machine {
     pub fn new(name: &str) -> Result<Self, Errno> {
         unshare(CloneFlags::CLONE_NEWNS)?;
         mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
-        let desk = Path::new(env!("CARGO_TARGET_TMPDIR")).join("killed").join(name.replace(' ', "-"));
+        let desk = Path::new(env!("CARGO_TARGET_TMPDIR")).join("killed");
+        let desk = desk.join(format!("{}-{}", name.replace(' ', "-"), std::process::id()));
         fs::create_dir_all(&desk).expect("a desk");
         tmpfs()?;
         Ok(Self { desk })
@@ -107,4 +108,10 @@ fn tmpfs() -> Result<(), Errno> {
 pub fn must(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().expect("a command");
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.desk));
+    }
 }

@@ -71,7 +71,6 @@ const YAML: &[(&str, &str)] = &[
     ("merge", "base: &b\n  x: 1\n  y: 2\nderived:\n  <<: *b\n  y: 3\n"),
     ("merge-list", "b: &b {x: 1}\nc: &c {y: 2}\nd:\n  <<: [*b, *c]\n  z: 3\n"),
     ("merge-inline", "d:\n  <<: {a: 1}\n  z: 3\n"),
-    ("quoted-merge", "d:\n  \"<<\": {a: 1}\n  z: 3\n"),
     ("anchor-without-alias", "a: &x b\nc: &y {d: e}\n"),
     ("anchor-again", "a: &x 1\nb: *x\nc: &x 2\nd: *x\n"),
     ("nested-anchors", "a: &x\n  b: &y 5\n  c: *y\nd: *x\n"),
@@ -136,7 +135,6 @@ const JSON: &[(&str, &str)] = &[
         "mixed",
         "{\"a\": [1, \"b\", null, true, {\"c\": [], \"d\": {}}], \"e\": {\"f\": -1.5e10}, \"g_unencrypted\": {\"h\": [1, null, 2.50]}}",
     ),
-    ("capital-sops", "{\"a\": 1, \"Sops\": 2}"),
     (
         "tfstate",
         "{\"version\": 4, \"serial\": 17, \"lineage\": \"x-y\", \"outputs\": {\"p\": {\"value\": \"s3\", \"type\": \"string\", \"sensitive\": true}}, \"resources\": []}",
@@ -173,6 +171,13 @@ pub fn add(cases: &mut Vec<Case>) {
                 cases.push(Case::new(format!("document/{name}"), format, *plain).by(writer));
             }
         }
+    }
+    for writer in WRITERS {
+        let case = Case::new("document/capital-sops", Format::Json, r#"{"a": 1, "Sops": 2}"#).by(writer);
+        cases.push(case.right("{\n\t\"a\": 1,\n\t\"Sops\": 2\n}\n"));
+        let case =
+            Case::new("document/quoted-merge", Format::Yaml, "d:\n  \"<<\": {a: 1}\n  z: 3\n").by(writer);
+        cases.push(case.right("d:\n    \"<<\":\n        a: 1\n    z: 3\n"));
     }
     // Without encryption of anything, comments and scalars stay as sops wrote them.
     for (name, plain) in YAML {

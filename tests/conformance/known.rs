@@ -1,7 +1,8 @@
 //! `known-differences.txt`: where forestage and sops differ on purpose.
 //!
 //! A line is a name of checks, in which `*` stands for any text, then a blank and the reason. It allows that we open what
-//! sops refuses, as long as the bytes are those that sops gives with `--ignore-mac`, or refuse what sops opens.
+//! sops refuses, as long as the bytes are those that sops gives with `--ignore-mac` or that the case says, or refuse what
+//! sops opens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -12,7 +12,7 @@ $(BINARY): setup-rust FORCE
 
 # Everything that must hold before a change lands.
 test: setup-test lint static
-	tests/tools/run
+	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) tests/tools/run
 
 # The main job in a temporary root in RAM, with a throw-away key. Needs no root.
 demo: $(BINARY)

@@ -34,3 +34,5 @@ mod templates; // placeholders
 mod units; // restart and reload requests
 mod user_mode; // %r
 mod values; // formats and keys
+#[path = "../program/mod.rs"]
+mod program; // the program under test

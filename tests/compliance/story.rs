@@ -50,7 +50,7 @@ fn by_both(name: &str, story: Story) {
 /// The story must hold for our program.
 #[track_caller]
 fn by_ours(story: Story) -> Vec<Observation> {
-    let Ok(observations) = told(story, env!("CARGO_BIN_EXE_forestage"), true) else {
+    let Ok(observations) = told(story, crate::program::path(), true) else {
         panic!("the story does not hold, see above")
     };
     observations
@@ -99,7 +99,7 @@ fn name_of<S>() -> &'static str {
 fn can_make_machines() -> bool {
     static POSSIBLE: OnceLock<bool> = OnceLock::new();
     *POSSIBLE.get_or_init(|| {
-        let tried = thread::spawn(|| Machine::new(env!("CARGO_BIN_EXE_forestage"), true).map(drop)).join();
+        let tried = thread::spawn(|| Machine::new(crate::program::path(), true).map(drop)).join();
         let Err(error) = tried.expect("a machine") else { return true };
         say(&format!("SKIPPED compliance: cannot make a mount namespace ({error}); run as root"));
         false

@@ -348,9 +348,8 @@ impl Stage {
         let keyring = Keyring::make(&directory).inspect_err(|_| {
             let _ = fs::remove_dir_all(&directory);
         })?;
-        let binary =
-            std::env::var_os("FORESTAGE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_forestage").into());
-        Ok(Stage { keyring, known: Known::load(), missing, directory, binary: binary.into(), writers })
+        let binary = crate::program::path().into();
+        Ok(Stage { keyring, known: Known::load(), missing, directory, binary, writers })
     }
 
     pub fn has(&self, version: &str) -> bool {

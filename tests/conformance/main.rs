@@ -32,6 +32,8 @@ mod recipients;
 mod scalars;
 mod selectors;
 mod tools;
+#[path = "../program/mod.rs"]
+mod program; // the program under test
 
 use std::{
     sync::{

@@ -6,12 +6,16 @@
 //! The inputs are made here from the few small files of tests/data/hostile, which sops 3.12.2 wrote.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Inputs are long lists of texts that are put together once.
+#![allow(clippy::format_collect, clippy::too_many_lines)]
 
 mod damage; // what can happen to any sops file
 mod desk; // runs the commands and judges
 mod documents; // oddities of each format
 mod manifests; // the same for manifests
 mod paths; // what is no file, and identities
+#[path = "../program/mod.rs"]
+mod program; // the program under test
 #[path = "../watch/mod.rs"]
 mod watch; // tests/tools/watch.c
 

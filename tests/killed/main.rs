@@ -14,6 +14,8 @@ mod scenarios; // what is killed
 mod torture; // kills and judges
 #[path = "../watch/mod.rs"]
 mod watch; // tests/tools/watch.c
+#[path = "../program/mod.rs"]
+mod program; // the program under test
 
 use std::{
     io::Write,
@@ -44,7 +46,7 @@ fn on_machine<T: Send>(name: &str, work: impl FnOnce(&Machine) -> T + Send) -> O
 }
 
 fn forestage(scenario: &Scenario) -> Program {
-    let mut command = vec![env!("CARGO_BIN_EXE_forestage").into(), "install".into()];
+    let mut command = vec![program::path().into(), "install".into()];
     if !scenario.root.is_empty() {
         command.extend(["--root".into(), scenario.root.into()]);
     }

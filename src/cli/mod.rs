@@ -55,7 +55,7 @@ Options of install:
   --strict          all or nothing: one bad secret keeps everything as it is
   --dry-run         say what would change, write nothing
   --ignore-passwd   look up no names; everything belongs to root
-  --allow-disk      with --root: land on a file system that is not in RAM
+  --allow-disk      with --root, or in the phase user: land on a file system that is not in RAM
   --json            one JSON object on standard output
 
 Options of check:
@@ -72,7 +72,7 @@ Options of check:
 Options of decrypt (FILE: /dev/stdin for standard input, then with --format):
   --identity FILE   age key file or ssh private key; then no other source is read (may be repeated)
   --format F        yaml, json, dotenv, ini or binary, for input and output; by default the suffix of
-                    FILE tells, and no known suffix means binary
+                    FILE tells, and any other suffix means binary
   --input-type F, --output-type F
                     the same, for one side
   --extract PATH    one value, for instance '[\"db\"][\"password\"]'

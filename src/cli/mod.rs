@@ -39,45 +39,62 @@ Usage:
   forestage install [options] MANIFEST        land the secrets of a manifest as a new generation
   forestage check [options] MANIFEST          check a manifest and its sops files; needs no private key
   forestage decrypt [options] FILE            print what a sops file holds
-  forestage initrd append --manifest M [--base INITRD] FILE
-                                              put secrets into an initrd, replacing those of before
-  forestage initrd list FILE                  show the secrets in an initrd: paths, owners, sizes
-  forestage initrd verify --manifest M FILE   compare an initrd with a manifest
+  forestage initrd append [options] --manifest M FILE
+                                              put secrets into an initrd, replacing those of before;
+                                              a FILE that does not exist is made
+  forestage initrd list [--json] FILE         show the secrets in an initrd: paths, owners, sizes
+  forestage initrd verify [options] --manifest M FILE
+                                              compare an initrd with a manifest and its sops files
   forestage initrd remove FILE                take the secrets out of an initrd
   forestage keys [options] [FILE...]          list this machine's identities and which files they open
   forestage --version | --help
 
 Options of install:
   --phase P         bootloader, users, system or user, whatever the manifest says
-  --root DIR        put DIR before every absolute path that is read or written
+  --root DIR        put DIR before every absolute path of the manifest
   --strict          all or nothing: one bad secret keeps everything as it is
   --dry-run         say what would change, write nothing
   --ignore-passwd   look up no names; everything belongs to root
-  --allow-disk      with --root: land on a file system that is not in RAM
+  --allow-disk      with --root, or in the phase user: land on a file system that is not in RAM
   --json            one JSON object on standard output
 
 Options of check:
-  --mode MODE       sopsfile (default): examine the sops files too; manifest: the manifest only
+  --mode MODE       sopsfile (default): examine the sops files too; manifest: the manifest only, whatever
+                    recipients are given
   --decrypt         open every secret with this machine's identities, and check the MACs
-  --recipient R     each file must open for the given recipients (may be repeated)
+  --recipient R     each file must open for who has the keys of all given recipients: one that the file
+                    names will do, several for Shamir groups (may be repeated)
   --recipients-file F
-                    the same, one recipient a line
+                    more of them, one a line
   --root DIR, --json
                     as above
 
-Options of decrypt:
+Options of decrypt (FILE: /dev/stdin for standard input, then with --format):
   --identity FILE   age key file or ssh private key; then no other source is read (may be repeated)
-  --format F        yaml, json, dotenv, ini or binary, for input and output
+  --format F        yaml, json, dotenv, ini or binary, for input and output; by default the suffix of
+                    FILE tells, and any other suffix means binary
   --input-type F, --output-type F
                     the same, for one side
   --extract PATH    one value, for instance '[\"db\"][\"password\"]'
   --max-size N      largest file in bytes (default 268435456)
 
-Options of keys:
-  --identity FILE, --manifest M, --json
+Options of initrd:
+  --manifest M      what should be in the initrd
+  --base INITRD     (append) the pristine initrd, by which our segment is told from what stands before it
+  --root DIR        (append, verify) as above
+  --json            (list, verify) as above
 
-Exit status: 0 done; 1 failed; 2 wrong command line; 3 some secrets failed, the others landed;
-4 no identity opens the files; 5 stale (initrd verify).
+Options of keys:
+  --identity FILE   as above
+  --manifest M      the identities that a manifest names, instead of --identity
+  --json            as above
+
+Without --identity, identities come from the manifest and from where sops looks: SOPS_AGE_KEY,
+SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.config/sops/age/keys.txt,
+~/.ssh/id_ed25519.
+
+Exit status: 0 done; 1 failed; 2 wrong command line; 3 some secrets failed, the others landed (check:
+something does not match); 4 no identity opens the files; 5 stale or missing (initrd verify).
 ";
 
 /// What the arguments behind the program's name ask for.

@@ -138,7 +138,7 @@ impl Keyring {
     pub fn from_manifest(named: &Identities, root: &Root) -> Self {
         let mut keyring = Self::default();
         let shown = |path: &PathBuf| root.join(path).display().to_string();
-        for path in &named.age_key_file {
+        if let Some(path) = &named.age_key_file {
             keyring.add_age_file(&shown(path), root, path);
         }
         for path in &named.age_ssh_key_paths {

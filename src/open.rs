@@ -150,8 +150,10 @@ fn open_file(path: &Path, wanted: &[Wanted], read: Read, keyring: &Keyring) -> R
 
 /// The wanted values of one opened document.
 fn select(document: Document, wanted: &[Wanted]) -> Vec<Opened> {
-    let index =
-        document.branches.first().filter(|_| wanted.iter().any(|value| value.key.is_some())).map(Index::of);
+    let index = document
+        .branches
+        .first()
+        .map(|branch| Index::of(branch, wanted.iter().filter_map(|value| value.key)));
     let keyed = |key: &str| -> Opened {
         let value = index.as_ref().ok_or_else(|| Failure::new("the file is empty"))?.get(key)?;
         scalar(&document, value).map_err(|f| f.fact("key", key)).map(Arc::new)

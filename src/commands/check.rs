@@ -132,7 +132,8 @@ fn file_failures<'m>(
             return secrets.iter().map(|secret| (&secret.placement, failure.clone())).collect();
         }
     };
-    let index = file.documents.first().map(Index::of);
+    let wanted = || secrets.iter().filter_map(|secret| secret.key.as_deref());
+    let index = file.documents.first().map(|document| Index::of(document, wanted()));
     let missing = |key: &str| match index.as_ref().map(|index| index.get(key)) {
         None => Some(Failure::new(format!("the key '{key}' cannot be found: the file is empty"))),
         Some(Err(failure)) => Some(failure),

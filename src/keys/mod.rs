@@ -137,8 +137,13 @@ impl Keyring {
     #[must_use]
     pub fn from_manifest(named: &Identities, root: &Root) -> Self {
         let mut keyring = Self::default();
-        named.age_key_file.iter().for_each(|path| keyring.add_age_file(&root.join(path)));
-        named.age_ssh_key_paths.iter().for_each(|path| keyring.add_ssh_file(&root.join(path)));
+        let shown = |path: &PathBuf| root.join(path).display().to_string();
+        if let Some(path) = &named.age_key_file {
+            keyring.add_age_file(&shown(path), root, path);
+        }
+        for path in &named.age_ssh_key_paths {
+            keyring.add_ssh_file(&shown(path), root, path, true);
+        }
         for path in named.ssh_key_paths.iter().chain(&named.gnupg_home) {
             keyring.skip(&path.display().to_string(), "OpenPGP keys are not supported by this build");
         }

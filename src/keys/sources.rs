@@ -5,16 +5,17 @@
 
 use std::{
     ffi::OsString,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{ErrorKind, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
+
+use crate::root::Root;
 
 use super::{Identity, Key, Keyring, Unread, age::X25519, command::KeyCommand, ssh::Ed25519};
 
@@ -28,23 +29,13 @@ impl Keyring {
     /// Adds what a file holds: age identities or an SSH private key, told apart by the content.
     pub fn add_file(&mut self, path: &Path) {
         let source = path.display().to_string();
-        match read(path) {
+        match read(&Root::system(), path) {
             Ok(file) if file.starts_with(b"-----BEGIN ") && !is_encrypted(&file) => {
                 self.add_ssh(&source, &file, true);
             }
             Ok(file) => self.add_age_text(&source, &file),
             Err(reason) => self.skip(&source, reason),
         }
-    }
-
-    /// Adds the identities of an age key file.
-    pub fn add_age_file(&mut self, path: &Path) {
-        self.add_age_file_as(&path.display().to_string(), path);
-    }
-
-    /// Adds an SSH private key: for ssh-ed25519 recipients, and for the recipients that ssh-to-age makes.
-    pub fn add_ssh_file(&mut self, path: &Path) {
-        self.add_ssh_file_as(&path.display().to_string(), path, true);
     }
 
     /// Adds what sops finds by itself: `SOPS_AGE_KEY`, `SOPS_AGE_KEY_FILE`, `SOPS_AGE_KEY_CMD`,
@@ -57,12 +48,13 @@ impl Keyring {
         }
         if let Some(path) = variable("SOPS_AGE_KEY_FILE") {
             let path = PathBuf::from(path);
-            self.add_age_file_as(&format!("SOPS_AGE_KEY_FILE ({})", path.display()), &path);
+            let source = format!("SOPS_AGE_KEY_FILE ({})", path.display());
+            self.add_age_file(&source, &Root::system(), &path);
         }
         if let Some(path) = variable("SOPS_AGE_SSH_PRIVATE_KEY_FILE") {
             let path = PathBuf::from(path);
             let source = format!("SOPS_AGE_SSH_PRIVATE_KEY_FILE ({})", path.display());
-            self.add_ssh_file_as(&source, &path, false);
+            self.add_ssh_file(&source, &Root::system(), &path, false);
         }
         if let Some(line) = variable("SOPS_AGE_KEY_CMD") {
             match line.to_str() {
@@ -87,15 +79,18 @@ impl Keyring {
         }
     }
 
-    fn add_age_file_as(&mut self, source: &str, path: &Path) {
-        match read(path) {
+    /// Adds the identities of an age key file in `root`.
+    pub(super) fn add_age_file(&mut self, source: &str, root: &Root, path: &Path) {
+        match read(root, path) {
             Ok(file) => self.add_age_text(source, &file),
             Err(reason) => self.skip(source, reason),
         }
     }
 
-    fn add_ssh_file_as(&mut self, source: &str, path: &Path, converts: bool) {
-        match read(path) {
+    /// Adds an SSH private key in `root`: for ssh-ed25519 recipients, and, if it `converts`, for the recipients that
+    /// ssh-to-age makes.
+    pub(super) fn add_ssh_file(&mut self, source: &str, root: &Root, path: &Path, converts: bool) {
+        match read(root, path) {
             Ok(file) => self.add_ssh(source, &file, converts),
             Err(reason) => self.skip(source, reason),
         }
@@ -104,7 +99,7 @@ impl Keyring {
     /// A default place: nothing there is no fault.
     fn add_if_there(&mut self, path: &Path, add: impl FnOnce(&mut Self, &str, &[u8])) {
         let source = path.display().to_string();
-        match open(path) {
+        match Root::system().open(path) {
             Ok(file) => match read_open(&file) {
                 Ok(file) => add(self, &source, &file),
                 Err(reason) => self.skip(&source, reason),
@@ -199,13 +194,8 @@ fn is_encrypted(file: &[u8]) -> bool {
     file.starts_with(b"age-encryption") || file.starts_with(b"-----BEGIN AGE")
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    open(path).map_err(|error| error.to_string()).and_then(|file| read_open(&file))
-}
-
-/// Opens without waiting for the writer of a FIFO.
-fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits()).open(path)
+fn read(root: &Root, path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    root.open(path).map_err(|error| error.to_string()).and_then(|file| read_open(&file))
 }
 
 /// What a regular file or a FIFO holds.
@@ -265,6 +255,7 @@ mod tests {
     use std::{collections::HashMap, fs, os::unix::fs::symlink, process};
 
     use super::{super::fixtures as f, *};
+    use crate::manifest::Identities;
 
     /// A directory of its own, removed at the end.
     struct Scratch(PathBuf);
@@ -349,8 +340,20 @@ mod tests {
             assert!(told.contains(reason) && keyring.identities().is_empty(), "{}: {told}", path.display());
         }
         let mut keyring = Keyring::default();
-        keyring.add_age_file(&scratch.write("ssh", f::SSH));
+        keyring.add_age_file("ssh", &Root::system(), &scratch.write("ssh", f::SSH));
         assert!(keyring.unread()[0].reason.contains("where age identities belong"));
+    }
+
+    #[test]
+    fn links_to_identities_stay_inside_the_root() {
+        let scratch = Scratch::new("root");
+        scratch.write("persist/key", f::SSH);
+        symlink("/persist/key", scratch.0.join("key")).unwrap();
+        let root = Root::at(&scratch.0).unwrap();
+        let named = Identities { age_ssh_key_paths: vec!["/key".into()], ..Identities::default() };
+        let keyring = Keyring::from_manifest(&named, &root);
+        let source = scratch.0.join("key").display().to_string();
+        assert!(keyring.identities().iter().any(|identity| identity.source == source));
     }
 
     #[test]

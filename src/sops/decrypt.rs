@@ -20,20 +20,23 @@ use super::{
 };
 
 /// Decrypts the documents in place. The MAC is not compared yet, so they must not be used before
-/// [`Mac::verify`] has passed. Also gives how many comments stand in the clear where an encrypted one belongs:
-/// sops takes them for plain ones, and warns.
-pub fn decrypt(documents: &mut [Branch], metadata: &Metadata, cipher: &Cipher) -> Result<(Mac, usize)> {
+/// [`Mac::verify`] has passed.
+pub fn decrypt(documents: &mut [Branch], metadata: &Metadata, cipher: &Cipher) -> Result<Mac> {
     let mut walk = Walk {
         cipher,
         selector: &metadata.selector,
         mac: Mac::new(metadata.mac_only_encrypted),
         path: Path::new(cipher),
-        plain_comments: 0,
     };
     for document in documents {
         walk.branch(document, Scope::default(), 0)?;
     }
-    Ok((walk.mac, walk.plain_comments))
+    if metadata.selector.is_exhausted() {
+        return Err(Failure::new("the regex that selects what is encrypted takes too long").fix(
+            "write a simpler encrypted_regex or unencrypted_regex in .sops.yaml and encrypt the file again",
+        ));
+    }
+    Ok(walk.mac)
 }
 
 struct Walk<'a> {
@@ -41,7 +44,6 @@ struct Walk<'a> {
     selector: &'a Selector,
     mac: Mac,
     path: Path<'a>,
-    plain_comments: usize,
 }
 
 impl Walk<'_> {
@@ -125,10 +127,7 @@ impl Walk<'_> {
         if text.is_empty() {
             return Value::Str(text);
         }
-        let Ok(value) = self.open(text.clone()) else {
-            self.plain_comments = self.plain_comments.saturating_add(1);
-            return Value::Comment(text);
-        };
+        let Ok(value) = self.open(text.clone()) else { return Value::Comment(text) };
         // Only what says that it is a comment is left out of the MAC.
         self.mac.add(&value, true);
         value
@@ -189,9 +188,9 @@ mod tests {
         cipher().seal("str", format!("{:X}", Sha512::digest(hashed)).as_bytes(), &[8; 32], TIME.as_bytes())
     }
 
-    fn open(mut branch: Branch, metadata: &Metadata) -> Result<(Branch, usize)> {
-        let (mac, plain) = decrypt(std::slice::from_mut(&mut branch), metadata, &cipher())?;
-        mac.verify(&cipher(), metadata).map(|()| (branch, plain))
+    fn open(mut branch: Branch, metadata: &Metadata) -> Result<Branch> {
+        let mac = decrypt(std::slice::from_mut(&mut branch), metadata, &cipher())?;
+        mac.verify(&cipher(), metadata).map(|()| branch)
     }
 
     /// Written by sops 3.12.2: comments at the top, in a mapping and in a list, every type, null and empty.
@@ -240,7 +239,7 @@ mod tests {
     #[test]
     fn a_file_of_sops() {
         let (branch, metadata) = by_sops();
-        let (branch, plain_comments) = open(branch, &metadata).unwrap();
+        let branch = open(branch, &metadata).unwrap();
         let time = Time {
             year: 2024,
             month: 1,
@@ -275,7 +274,7 @@ mod tests {
             pair("a", enc("hello")),
             pair("b", Value::Map(inner)),
         ];
-        assert_eq!((branch, plain_comments), (all, 0));
+        assert_eq!(branch, all);
     }
 
     #[test]
@@ -333,7 +332,7 @@ mod tests {
             Entry::Comment(Plaintext::default()),
             pair("l", Value::List(vec![Value::Comment(Plaintext::default()), seal("comment", "c", "l:")])),
         ];
-        let (branch, plain) = open(branch, &metadata(Selector::default(), &mac_of("typed"))).unwrap();
+        let branch = open(branch, &metadata(Selector::default(), &mac_of("typed"))).unwrap();
         let list = Value::List(vec![enc(""), Value::Comment("c".into())]);
         let all = vec![
             Entry::Comment(" plain".into()),
@@ -341,7 +340,7 @@ mod tests {
             Entry::Comment("".into()),
             pair("l", list),
         ];
-        assert_eq!((branch, plain), (all, 1));
+        assert_eq!(branch, all);
         let branch = vec![Entry::Comment(Plaintext::from(&*text_of(seal("int", "1", ":"))))];
         assert!(open(branch, &metadata(Selector::default(), &mac_of("1"))).is_err());
     }
@@ -363,7 +362,7 @@ mod tests {
             enc("plain"),
         ];
         let branch = vec![pair("l", Value::List(list))];
-        let (branch, _) = open(branch, &metadata(selector(), &mac_of("valueplain"))).unwrap();
+        let branch = open(branch, &metadata(selector(), &mac_of("valueplain"))).unwrap();
         let list =
             vec![Value::Comment(" enc".into()), Value::Comment(" second".into()), enc("value"), enc("plain")];
         assert_eq!(branch, [pair("l", Value::List(list))]);

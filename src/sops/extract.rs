@@ -185,11 +185,7 @@ mod tests {
             pair("k", Value::Int(2)),
             pair("l", Value::List(list)),
         ];
-        Document {
-            format: Format::Yaml,
-            branches: vec![first, vec![pair("z", Value::Int(3))]],
-            plain_comments: 0,
-        }
+        Document { format: Format::Yaml, branches: vec![first, vec![pair("z", Value::Int(3))]] }
     }
 
     #[test]

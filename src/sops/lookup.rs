@@ -4,60 +4,88 @@ use std::collections::BTreeMap;
 
 use crate::failure::{Failure, Result};
 
-use super::value::{Branch, Entry, Value};
+use super::{
+    MAX_DEPTH,
+    value::{Branch, Entry, Value},
+};
 
-/// Every value below a mapping, by its path: mapping keys and list indices joined by `/`.
+/// Where the wanted keys lead in a document.
 ///
-/// Made once a document, so that a thousand lookups cost a thousand, not a million comparisons.
+/// Made by one walk that enters only what a wanted key leads into, so that neither time nor memory grows with the
+/// product of long keys and many values.
 #[derive(Debug)]
 pub struct Index<'a> {
-    values: BTreeMap<Vec<u8>, (usize, &'a Value)>,
+    document: &'a Branch,
+    /// The wanted keys and what stands above them: mapping keys and list indices joined by `/`. Each with what is
+    /// there, and how many steps lead to it.
+    found: BTreeMap<&'a str, Option<(usize, &'a Value)>>,
+    longest: usize,
 }
 
 impl<'a> Index<'a> {
-    /// The index of a document.
-    #[must_use]
-    pub fn of(branch: &'a Branch) -> Self {
-        let mut index = Self { values: BTreeMap::new() };
-        index.add_branch(&mut Vec::new(), 1, branch);
+    /// Looks for the `wanted` keys.
+    pub fn of(document: &'a Branch, wanted: impl Iterator<Item = &'a str>) -> Self {
+        let mut found = BTreeMap::new();
+        let mut longest = 0;
+        for key in wanted {
+            longest = longest.max(key.len());
+            let above = key.match_indices('/').take(MAX_DEPTH).filter_map(|(end, _)| key.get(..end));
+            found.extend(above.chain([key]).map(|path| (path, None)));
+        }
+        let mut index = Self { document, found, longest };
+        index.enter(&mut String::new(), 1, document);
         index
     }
 
-    /// The value at `key`.
+    /// The value at `key`, which must be one of those that were wanted.
     ///
     /// Where a key of the document itself contains `/`, the reading with more steps counts. Of repeated keys the
     /// last counts.
     pub fn get(&self, key: &str) -> Result<&'a Value> {
-        self.values.get(key.as_bytes()).map(|(_, value)| *value).ok_or_else(|| self.missing(key))
+        self.at(key).ok_or_else(|| self.missing(key))
     }
 
-    fn add_branch(&mut self, path: &mut Vec<u8>, depth: usize, branch: &'a Branch) {
+    fn at(&self, path: &str) -> Option<&'a Value> {
+        self.found.get(path).copied().flatten().map(|(_, value)| value)
+    }
+
+    fn enter(&mut self, path: &mut String, depth: usize, branch: &'a Branch) {
         for entry in branch {
-            if let Entry::Pair(key, value) = entry {
-                self.add(path, key, depth, value);
+            // What is not UTF-8 is no beginning of a wanted key.
+            if let Entry::Pair(key, value) = entry
+                && let Ok(key) = std::str::from_utf8(key)
+            {
+                self.step(path, key, depth, value);
             }
         }
     }
 
-    fn add(&mut self, path: &mut Vec<u8>, step: &[u8], depth: usize, value: &'a Value) {
+    fn step(&mut self, path: &mut String, step: &str, depth: usize, value: &'a Value) {
         let parent = path.len();
+        if parent.saturating_add(step.len()) > self.longest {
+            return;
+        }
         if depth > 1 {
-            path.push(b'/');
+            path.push('/');
         }
-        path.extend_from_slice(step);
-        match value {
-            Value::Map(branch) => self.add_branch(path, depth + 1, branch),
-            Value::List(items) => {
-                let elements = items.iter().filter(|item| !matches!(item, Value::Comment(_)));
-                for (number, item) in elements.enumerate() {
-                    self.add(path, number.to_string().as_bytes(), depth + 1, item);
+        path.push_str(step);
+        if let Some(known) = self.found.get_mut(path.as_str()) {
+            let before = known.map_or(0, |(depth, _)| depth);
+            match value {
+                Value::Map(branch) => self.enter(path, depth + 1, branch),
+                Value::List(items) => {
+                    let elements = items.iter().filter(|item| !matches!(item, Value::Comment(_)));
+                    for (number, item) in elements.enumerate() {
+                        self.step(path, &number.to_string(), depth + 1, item);
+                    }
                 }
+                _ => {}
             }
-            _ => {}
-        }
-        let known = self.values.get(path.as_slice()).map_or(0, |(depth, _)| *depth);
-        if depth >= known {
-            self.values.insert(path.clone(), (depth, value));
+            if depth >= before
+                && let Some(known) = self.found.get_mut(path.as_str())
+            {
+                *known = Some((depth, value));
+            }
         }
         path.truncate(parent);
     }
@@ -65,38 +93,39 @@ impl<'a> Index<'a> {
     /// Names the deepest step that exists, and what there is below it. Keys are no secrets.
     fn missing(&self, key: &str) -> Failure {
         let failure = Failure::new(format!("the key '{key}' cannot be found"));
-        let mut parent = key;
-        while let Some((above, _)) = parent.rsplit_once('/') {
-            parent = above;
-            match self.values.get(parent.as_bytes()) {
-                None => {}
-                Some((_, Value::Map(_) | Value::List(_))) => {
-                    return failure.fact(&format!("keys in '{parent}'"), self.below(parent));
+        for (end, _) in key.rmatch_indices('/') {
+            let parent = key.get(..end).unwrap_or_default();
+            return match self.at(parent) {
+                None => continue,
+                Some(Value::Map(branch)) => failure.fact(&format!("keys in '{parent}'"), keys(branch)),
+                Some(Value::List(items)) => {
+                    let count = items.iter().filter(|item| !matches!(item, Value::Comment(_))).count();
+                    failure.fact("reason", format!("'{parent}' is a list of {count}"))
                 }
-                Some((_, value)) => {
-                    return failure.fact("reason", format!("'{parent}' is {}", kind(value)));
-                }
-            }
+                Some(value) => failure.fact("reason", format!("'{parent}' is {}", kind(value))),
+            };
         }
-        failure.fact("keys in the file", self.below(""))
+        failure.fact("keys in the file", keys(self.document))
     }
+}
 
-    fn below(&self, parent: &str) -> String {
-        const SHOWN: usize = 12;
-        let prefix = if parent.is_empty() { String::new() } else { format!("{parent}/") };
-        let from = self.values.range(prefix.clone().into_bytes()..);
-        let steps = from.map_while(|(path, _)| path.strip_prefix(prefix.as_bytes()));
-        let mut keys: Vec<_> = steps
-            .filter(|step| !step.contains(&b'/'))
-            .take(SHOWN + 1)
-            .map(|step| String::from_utf8_lossy(step))
-            .collect();
-        if keys.len() > SHOWN {
-            keys.truncate(SHOWN);
-            keys.push("...".into());
-        }
-        if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
+/// The first keys of a mapping, none of them whole if it is long.
+fn keys(branch: &Branch) -> String {
+    const SHOWN: usize = 12;
+    const LONG: usize = 60;
+    let mut keys = branch.iter().filter_map(|entry| match entry {
+        Entry::Pair(key, _) => Some(key),
+        Entry::Comment(_) => None,
+    });
+    let show = |key: &Vec<u8>| match key.get(..LONG) {
+        Some(start) => format!("{}...", String::from_utf8_lossy(start)),
+        None => String::from_utf8_lossy(key).into_owned(),
+    };
+    let mut shown: Vec<_> = keys.by_ref().take(SHOWN).map(show).collect();
+    if keys.next().is_some() {
+        shown.push("...".to_owned());
     }
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 /// What kind of value it is, for messages.
@@ -140,7 +169,8 @@ mod tests {
     #[test]
     fn keys_and_indices_lead_to_values() {
         let document = document();
-        let index = Index::of(&document);
+        let wanted = ["a/b", "list/0", "list/1/x", "c/d", "/", "a", "list/1/x"];
+        let index = Index::of(&document, wanted.into_iter());
         for (key, value) in
             [("a/b", Value::Int(3)), ("list/0", Value::Str("zero".into())), ("list/1/x", Value::Int(1))]
         {
@@ -154,11 +184,23 @@ mod tests {
     #[test]
     fn a_missing_key_names_its_neighbours() {
         let document = document();
-        let index = Index::of(&document);
+        let wanted = ["a/x", "list/7/y", "list/0/y", "zzz"];
+        let index = Index::of(&document, wanted.into_iter());
         let fact = |key| index.get(key).unwrap_err().facts.remove(0);
-        assert_eq!(fact("a/x"), ("keys in 'a'".into(), "b".into()));
-        assert_eq!(fact("list/7/y"), ("keys in 'list'".into(), "0, 1".into()));
+        assert_eq!(fact("a/x"), ("keys in 'a'".into(), "b, b".into()));
+        assert_eq!(fact("list/7/y"), ("reason".into(), "'list' is a list of 2".into()));
         assert_eq!(fact("list/0/y"), ("reason".into(), "'list/0' is a string".into()));
-        assert_eq!(fact("zzz").1, ", a, list");
+        assert_eq!(fact("zzz").1, "a, list, a/b, c/d, ");
+    }
+
+    #[test]
+    fn long_keys_above_many_values_cost_nothing() {
+        let long = "k".repeat(1 << 20);
+        let many = (0..20_000).map(|number| pair(&number.to_string(), Value::Null)).collect();
+        let document = vec![pair(&long, Value::Map(many))];
+        let wanted = [long.clone() + "/7", "zzz".to_owned()];
+        let index = Index::of(&document, wanted.iter().map(String::as_str));
+        assert!(index.get(&wanted[0]).is_ok());
+        assert!(index.get("zzz").unwrap_err().to_string().len() < 200);
     }
 }

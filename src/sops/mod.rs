@@ -59,8 +59,6 @@ pub struct Document {
     pub format: Format,
     /// Its documents in the clear.
     pub branches: Vec<Branch>,
-    /// How many comments stood in the clear where an encrypted one belongs. Worth a warning.
-    pub plain_comments: usize,
 }
 
 /// The symmetric key of a file, of 16, 24 or 32 bytes. Wiped when dropped.
@@ -106,15 +104,15 @@ impl SopsFile {
     pub fn decrypt(mut self, key: &DataKey) -> Result<Document> {
         let cipher =
             Cipher::new(key.bytes()).map_err(|fault| Failure::new(format!("cannot decrypt: {fault}")))?;
-        let (mac, mut plain_comments) = decrypt::decrypt(&mut self.documents, &self.metadata, &cipher)?;
+        let mac = decrypt::decrypt(&mut self.documents, &self.metadata, &cipher)?;
         if let Err(failure) = mac.verify(&cipher, &self.metadata) {
             let text = self.text.as_ref().ok_or_else(|| failure.clone())?;
             let mut documents = formats::json::parse(text, WholeNumbers::AsIntegers)?.documents;
-            let (mac, plain) = decrypt::decrypt(&mut documents, &self.metadata, &cipher)?;
+            let mac = decrypt::decrypt(&mut documents, &self.metadata, &cipher)?;
             mac.verify(&cipher, &self.metadata).map_err(|_| failure)?;
-            (self.documents, plain_comments) = (documents, plain);
+            self.documents = documents;
         }
-        Ok(Document { format: self.format, branches: self.documents, plain_comments })
+        Ok(Document { format: self.format, branches: self.documents })
     }
 }
 
@@ -147,9 +145,7 @@ impl Document {
         match self.extract(path)? {
             Extracted::Text(text) => Ok(text),
             Extracted::Document(document) => document.emit(format),
-            Extracted::Value(value) => {
-                Self { format: own, branches: Vec::new(), plain_comments: 0 }.emit_value(&value, format)
-            }
+            Extracted::Value(value) => Self { format: own, branches: Vec::new() }.emit_value(&value, format),
         }
     }
 }

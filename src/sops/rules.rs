@@ -47,6 +47,18 @@ impl Selector {
         matches!(self, Self::UnencryptedCommentRegex(_) | Self::EncryptedCommentRegex(_))
     }
 
+    /// Whether its regex cost so much that what it said is not to be trusted.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        match self {
+            Self::UnencryptedSuffix(_) | Self::EncryptedSuffix(_) => false,
+            Self::UnencryptedRegex(regex)
+            | Self::EncryptedRegex(regex)
+            | Self::UnencryptedCommentRegex(regex)
+            | Self::EncryptedCommentRegex(regex) => regex.as_ref().is_some_and(Regex::is_exhausted),
+        }
+    }
+
     /// The scope of the value below `key`.
     #[must_use]
     pub fn at_key(&self, scope: Scope, key: &[u8]) -> Scope {

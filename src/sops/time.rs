@@ -32,26 +32,32 @@ impl Time {
     #[must_use]
     pub fn parse_rfc3339(text: &[u8]) -> Option<Self> {
         let mut scan = Scan(text);
-        let year = u16::from(scan.two()?).checked_mul(100)?.checked_add(scan.two()?.into())?;
+        let year = scan.year()?;
         scan.literal(b'-')?;
         let month = scan.two()?;
         scan.literal(b'-')?;
         let day = scan.two()?;
         scan.literal(b'T')?;
-        let hour = scan.two().or_else(|| scan.digit())?;
+        let hour = scan.one_or_two()?;
         scan.literal(b':')?;
         let minute = scan.two()?;
         scan.literal(b':')?;
         let second = scan.two()?;
         let nanosecond = scan.fraction();
-        let offset = Some(scan.offset()?).filter(|seconds| *seconds != 0);
+        let offset = scan.offset()?;
+        Self { year, month, day, hour, minute, second, nanosecond, offset }.checked(&scan)
+    }
+
+    /// The time, if it is one and nothing is left of its text.
+    pub(super) fn checked(self, scan: &Scan) -> Option<Self> {
+        let Self { year, month, day, hour, minute, second, .. } = self;
         let valid = (1..=12).contains(&month)
             && (1..=days_in(year, month)).contains(&day)
             && hour < 24
             && minute < 60
             && second < 60
             && scan.0.is_empty();
-        valid.then_some(Self { year, month, day, hour, minute, second, nanosecond, offset })
+        valid.then_some(self)
     }
 
     /// `Format(time.RFC3339)`: without a fraction.
@@ -135,11 +141,11 @@ fn days_in(year: u16, month: u8) -> u8 {
     }
 }
 
-/// What is left of the text.
-struct Scan<'a>(&'a [u8]);
+/// What is left of the text of a time.
+pub(super) struct Scan<'a>(pub &'a [u8]);
 
 impl Scan<'_> {
-    fn literal(&mut self, byte: u8) -> Option<()> {
+    pub fn literal(&mut self, byte: u8) -> Option<()> {
         self.0 = self.0.strip_prefix(&[byte])?;
         Some(())
     }
@@ -151,8 +157,18 @@ impl Scan<'_> {
         u8::try_from(digit).ok()
     }
 
+    /// Exactly four digits.
+    pub fn year(&mut self) -> Option<u16> {
+        u16::from(self.two()?).checked_mul(100)?.checked_add(self.two()?.into())
+    }
+
+    /// Two digits or one.
+    pub fn one_or_two(&mut self) -> Option<u8> {
+        self.two().or_else(|| self.digit())
+    }
+
     /// Exactly two digits; takes nothing if there are fewer.
-    fn two(&mut self) -> Option<u8> {
+    pub fn two(&mut self) -> Option<u8> {
         let start = self.0;
         let number = self.digit()?.checked_mul(10)?;
         if let Some(digit) = self.digit() {
@@ -162,7 +178,8 @@ impl Scan<'_> {
         None
     }
 
-    fn fraction(&mut self) -> u32 {
+    /// Nanoseconds, if a fraction is next. Further digits are dropped.
+    pub fn fraction(&mut self) -> u32 {
         let [b'.' | b',', b'0'..=b'9', ..] = self.0 else { return 0 };
         self.0 = self.0.get(1..).unwrap_or_default();
         let (mut nanoseconds, mut unit) = (0_u32, 100_000_000_u32);
@@ -173,17 +190,17 @@ impl Scan<'_> {
         nanoseconds
     }
 
-    /// Seconds east of UTC.
-    fn offset(&mut self) -> Option<i32> {
+    /// `Z`, or seconds east of UTC; the inner value is none where Go prints `Z`.
+    pub fn offset(&mut self) -> Option<Option<i32>> {
         if self.literal(b'Z').is_some() {
-            return Some(0);
+            return Some(None);
         }
         let sign = if self.literal(b'+').is_some() { 1 } else { self.literal(b'-').map(|()| -1)? };
         let hours = i32::from(self.two()?);
         self.literal(b':')?;
         let minutes = i32::from(self.two()?);
         let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_mul(sign)?;
-        (hours <= 24 && minutes <= 60).then_some(seconds)
+        (hours <= 24 && minutes <= 60).then_some(Some(seconds).filter(|seconds| *seconds != 0))
     }
 }
 

@@ -32,8 +32,8 @@ impl Regex {
     }
 
     /// Whether matching has used up its allowance, some tenths of a second for all texts together. `is_match` may then have
-    /// said false wrongly, so what depends on it has to fail. Only patterns with hundreds of simultaneous
-    /// possibilities on much text get here.
+    /// said false wrongly, so what depends on it has to fail. Only patterns of hundreds of simultaneous
+    /// possibilities, or of 100,000 characters, on much text get here.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.0.is_exhausted()
@@ -81,6 +81,9 @@ mod tests {
         let text = vec![b'x'; 1 << 20];
         assert!(!regex.is_match(&text));
         assert!(regex.is_exhausted());
+        let long = Regex::new(&"y".repeat(900_000)).unwrap();
+        assert!(!long.is_match(&text));
+        assert!(long.is_exhausted());
         let ordinary = Regex::new("^(data|stringData)$").unwrap();
         assert!(!ordinary.is_match(&text));
         assert!(!ordinary.is_exhausted());

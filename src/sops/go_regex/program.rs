@@ -74,11 +74,10 @@ impl Program {
             if anchored && waiting.is_empty() {
                 return false;
             }
-            if threads.len() > FREE_THREADS {
-                let cost = (threads.len() - FREE_THREADS) as u64;
-                if self.spent.fetch_add(cost, Ordering::Relaxed) > ALLOWANCE {
-                    return false;
-                }
+            // Of a huge program, forgetting what was seen costs more than the threads.
+            let cost = threads.len().saturating_add(seen.len() / 16).saturating_sub(FREE_THREADS);
+            if cost > 0 && self.spent.fetch_add(cost as u64, Ordering::Relaxed) > ALLOWANCE {
+                return false;
             }
             if !anchored {
                 waiting.push(0);

@@ -4,7 +4,7 @@
 //! takes its place. So comments at the edges of collections wander or vanish. That is kept: see `head`, `foot` and
 //! `tail` of [`Emitter`].
 
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::{
     failure::{Failure, Result},
@@ -18,7 +18,6 @@ use super::{
     resolve,
     strings::is_simple_key,
     style::{self, Style},
-    timestamp,
 };
 
 /// Writes documents as `sops decrypt` does.
@@ -324,16 +323,14 @@ impl<'v> Emitter<'v> {
     }
 
     fn scalar(&mut self, value: &Value) {
-        let mut text = match value {
-            Value::Bool(true) => "true".to_owned(),
-            Value::Bool(false) => "false".to_owned(),
-            Value::Int(int) => int.to_string(),
-            Value::Float(float) => resolve::format_float(*float),
-            Value::Time(time) => timestamp::format(time),
-            _ => "null".to_owned(),
-        };
-        self.page.plain(text.as_bytes());
-        text.zeroize();
+        match value {
+            Value::Bool(true) => self.page.plain(b"true"),
+            Value::Bool(false) => self.page.plain(b"false"),
+            Value::Int(int) => self.page.plain(Zeroizing::new(int.to_string()).as_bytes()),
+            Value::Float(float) => self.page.plain(resolve::format_float(*float).as_bytes()),
+            Value::Time(time) => self.page.plain(time.rfc3339_nano().as_bytes()),
+            _ => self.page.plain(b"null"),
+        }
     }
 
     fn write_head(&mut self) -> Result<()> {

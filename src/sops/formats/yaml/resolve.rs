@@ -1,6 +1,11 @@
 //! What a scalar means: go-yaml's rules for null, booleans, numbers, timestamps and tags.
 
-use crate::sops::time::Time;
+use zeroize::Zeroizing;
+
+use crate::sops::{
+    number::{format_general, parse_float},
+    time::Time,
+};
 
 use super::timestamp;
 
@@ -103,7 +108,8 @@ fn resolve(text: &[u8], times: bool) -> Meaning {
     // Nothing longer is a number that Go reads without loss of interest: but long digits are still floats.
     let Ok(text) = std::str::from_utf8(text) else { return Meaning::Text };
     let number = match first {
-        b'.' => dotted(text).map(Meaning::Float),
+        // Go takes underscores between digits here.
+        b'.' => parse_float(text.as_bytes()).ok().map(Meaning::Float),
         b'+' | b'-' | b'0'..=b'9' => {
             let time = if times { timestamp::parse(text.as_bytes()) } else { None };
             time.map(Meaning::Time).or_else(|| number(text))
@@ -145,39 +151,11 @@ fn integer(text: &str) -> Option<Meaning> {
     }
 }
 
-/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`, within the range of a double.
+/// Decimal floats within the range of a double. Go reads more with `ParseFloat`, but go-yaml asks only for these.
 fn decimal(text: &str) -> Option<f64> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    if exponent.is_some_and(|exponent| !digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))) {
-        return None;
-    }
-    let well_formed = match mantissa.split_once('.') {
-        Some(("", fraction)) => digits(fraction),
-        Some((whole, fraction)) => digits(whole) && (fraction.is_empty() || digits(fraction)),
-        None => digits(mantissa),
-    };
-    if !well_formed {
-        return None;
-    }
-    text.parse().ok().filter(|float: &f64| float.is_finite())
-}
-
-/// A float that starts with a dot. Go takes underscores between digits here.
-fn dotted(text: &str) -> Option<f64> {
-    let bytes = text.as_bytes();
-    let between_digits = |at: usize| {
-        let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
-        digit(at.checked_sub(1)) && digit(at.checked_add(1))
-    };
-    if bytes.iter().enumerate().any(|(at, byte)| *byte == b'_' && !between_digits(at)) {
-        return None;
-    }
-    decimal(&text.replace('_', ""))
+    let fits =
+        text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));
+    if fits { parse_float(text.as_bytes()).ok() } else { None }
 }
 
 /// Binary and octal digits behind a prefix that may itself be followed by a sign: `0b-1` is -1.
@@ -240,24 +218,15 @@ pub(super) fn is_base_60(text: &[u8]) -> bool {
 }
 
 /// A float as go-yaml writes it: the shortest digits, with an exponent below -4 and from 6 up (Go's `%g`).
-pub(super) fn format_float(float: f64) -> String {
-    if float.is_nan() {
-        return ".nan".to_owned();
-    }
-    if float.is_infinite() {
-        return if float > 0.0 { ".inf" } else { "-.inf" }.to_owned();
-    }
-    // Digits and exponent are those of Go; only the notation differs.
-    let scientific = format!("{float:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..6).contains(&exponent) {
-        return format!("{float}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+pub(super) fn format_float(float: f64) -> Zeroizing<String> {
+    let special = match float {
+        _ if float.is_nan() => ".nan",
+        f64::INFINITY => ".inf",
+        f64::NEG_INFINITY => "-.inf",
+        _ => return format_general(float, false),
+    };
+    Zeroizing::new(special.to_owned())
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,10 +279,13 @@ mod tests {
             (-0.0, "-0"),
             (3.0, "3"),
             (1e100, "1e+100"),
+            // Go and Rust choose differently between two shortest decimals.
+            (f64::from_bits(0x4309_27c5_6275_3c52), "8.850753914571622e+14"),
+            (f64::from_bits(0xc300_1c05_8435_e8aa), "-5.668012057387732e+14"),
             (f64::INFINITY, ".inf"),
         ];
         for (float, text) in cases {
-            assert_eq!(format_float(float), text);
+            assert_eq!(*format_float(float), text);
         }
     }
 

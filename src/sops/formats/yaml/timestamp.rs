@@ -1,115 +1,35 @@
 //! Timestamps in the four notations that go-yaml reads, with the tolerance of Go's `time.Parse`.
 
-use crate::sops::time::Time;
+use crate::sops::time::{Scan, Time};
 
 /// `2006-1-2`, alone or followed by `T15:4:5` (or `t`), a fraction and a zone, or by blanks and `15:4:5` and a fraction.
 pub(super) fn parse(text: &[u8]) -> Option<Time> {
-    let (year, rest) = text.split_at_checked(4)?;
-    if !year.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let year = year.iter().fold(0, |year, digit| year * 10 + u16::from(digit - b'0'));
-    let (month, rest) = one_or_two(rest.strip_prefix(b"-")?)?;
-    let (day, rest) = one_or_two(rest.strip_prefix(b"-")?)?;
+    let mut scan = Scan(text);
+    let year = scan.year()?;
+    scan.literal(b'-')?;
+    let month = scan.one_or_two()?;
+    scan.literal(b'-')?;
+    let day = scan.one_or_two()?;
     let mut time = Time { year, month, day, hour: 0, minute: 0, second: 0, nanosecond: 0, offset: None };
-    match rest {
-        [] => {}
-        [b'T' | b't', rest @ ..] => {
-            let rest = clock(&mut time, rest)?;
-            time.offset = Some(zone(rest)?).filter(|offset| *offset != 0);
-        }
-        [b' ', rest @ ..] => {
-            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-            if !clock(&mut time, rest.get(spaces..)?)?.is_empty() {
-                return None;
-            }
-        }
-        _ => return None,
+    if scan.literal(b'T').or_else(|| scan.literal(b't')).is_some() {
+        clock(&mut time, &mut scan)?;
+        time.offset = scan.offset()?;
+    } else if scan.literal(b' ').is_some() {
+        while scan.literal(b' ').is_some() {}
+        clock(&mut time, &mut scan)?;
     }
-    let valid = (1..=12).contains(&time.month)
-        && (1..=days(year, month)).contains(&time.day)
-        && time.hour < 24
-        && time.minute < 60
-        && time.second < 60;
-    valid.then_some(time)
+    time.checked(&scan)
 }
 
-fn one_or_two(text: &[u8]) -> Option<(u8, &[u8])> {
-    match text {
-        [tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] => {
-            Some(((tens - b'0') * 10 + (ones - b'0'), rest))
-        }
-        [ones @ b'0'..=b'9', rest @ ..] => Some((ones - b'0', rest)),
-        _ => None,
-    }
-}
-
-/// Reads `15:4:5` and a fraction of any length, of which nine digits count.
-fn clock<'a>(time: &mut Time, text: &'a [u8]) -> Option<&'a [u8]> {
-    let (hour, rest) = one_or_two(text)?;
-    let (minute, rest) = one_or_two(rest.strip_prefix(b":")?)?;
-    let (second, mut rest) = one_or_two(rest.strip_prefix(b":")?)?;
-    (time.hour, time.minute, time.second) = (hour, minute, second);
-    if let [b'.' | b',', b'0'..=b'9', ..] = rest {
-        rest = rest.get(1..)?;
-        let mut unit = 100_000_000;
-        while let [digit @ b'0'..=b'9', more @ ..] = rest {
-            time.nanosecond += u32::from(digit - b'0') * unit;
-            unit /= 10;
-            rest = more;
-        }
-    }
-    Some(rest)
-}
-
-/// `Z` or `+hh:mm`, in seconds east of UTC.
-fn zone(text: &[u8]) -> Option<i32> {
-    if text == b"Z" {
-        return Some(0);
-    }
-    let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = text else { return None };
-    let number = |tens: &u8, ones: &u8| {
-        (tens.is_ascii_digit() && ones.is_ascii_digit())
-            .then(|| i32::from(tens - b'0') * 10 + i32::from(ones - b'0'))
-    };
-    let (hours, minutes) = (number(h1, h2)?, number(m1, m2)?);
-    if hours > 24 || minutes > 60 {
-        return None;
-    }
-    let offset = (hours * 60 + minutes) * 60;
-    Some(if *sign == b'-' { -offset } else { offset })
-}
-
-fn days(year: u16, month: u8) -> u8 {
-    match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// RFC 3339, with a fraction only if there is one.
-pub(super) fn format(time: &Time) -> String {
-    use std::fmt::Write;
-
-    let Time { year, month, day, hour, minute, second, nanosecond, offset } = time;
-    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    if *nanosecond != 0 {
-        let fraction = format!("{nanosecond:09}");
-        text.push('.');
-        text.push_str(fraction.trim_end_matches('0'));
-    }
-    match offset {
-        None => text.push('Z'),
-        Some(offset) => {
-            let minutes = offset.unsigned_abs() / 60;
-            let sign = if *offset < 0 { '-' } else { '+' };
-            // Writing to a string does not fail.
-            let _ = write!(text, "{sign}{:02}:{:02}", minutes / 60, minutes % 60);
-        }
-    }
-    text
+/// `15:4:5` and a fraction.
+fn clock(time: &mut Time, scan: &mut Scan) -> Option<()> {
+    time.hour = scan.one_or_two()?;
+    scan.literal(b':')?;
+    time.minute = scan.one_or_two()?;
+    scan.literal(b':')?;
+    time.second = scan.one_or_two()?;
+    time.nanosecond = scan.fraction();
+    Some(())
 }
 
 #[cfg(test)]
@@ -133,7 +53,11 @@ mod tests {
             ("20240-01-01", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(parse(text.as_bytes()).as_ref().map(format).as_deref(), expected, "{text}");
+            assert_eq!(
+                parse(text.as_bytes()).as_ref().map(|time| time.rfc3339_nano().to_string()).as_deref(),
+                expected,
+                "{text}"
+            );
         }
     }
 }

@@ -18,7 +18,7 @@ test: setup-test lint static
 demo: $(BINARY)
 	examples/demo/run $(BINARY)
 
-lint: setup-rust
+lint: setup-test
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo deny check licenses bans sources
@@ -33,7 +33,7 @@ bench: $(BINARY) setup-test
 	benches/run $(BINARY)
 
 # Known vulnerabilities of dependencies; the database comes from outside.
-advisories: setup-rust
+advisories: setup-test
 	tests/tools/advisories
 
 setup-rust:

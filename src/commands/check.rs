@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    failure::{Failure, Result},
+    failure::{self, Failure, Result},
     input,
     keys::{self, Keyring},
     manifest::{Kind, Manifest, Placement, Secret},
@@ -61,6 +61,15 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let manifest = Manifest::read(&options.manifest)?;
     let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
     let recipients = recipients(options)?;
+    let asked = !options.recipients.is_empty() || !options.recipients_files.is_empty();
+    if asked && (recipients.is_empty() || options.mode == Mode::Manifest) {
+        let reason = if recipients.is_empty() {
+            "the list of recipients is empty"
+        } else {
+            "--mode manifest looks at no sops file, so at no recipient"
+        };
+        return Err(Failure::new(reason).kind(failure::Kind::Usage));
+    }
     let mut failures = modes(&manifest);
     if options.mode == Mode::SopsFile {
         for (path, secrets) in by_file(&manifest) {

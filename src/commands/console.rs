@@ -57,6 +57,9 @@ impl Console {
 
     /// One write a message, so that messages of processes that share a terminal stay whole.
     fn message(&self, priority: u8, colour: &str, prefix: &str, text: &dyn Display) {
+        // Key and file names come from outside: none may steer the terminal.
+        let text: String = text.to_string();
+        let text = text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
         let mut told = if self.colours && !colour.is_empty() {
             format!("\x1b[1;{colour}m{prefix}\x1b[0m{text}\n")
         } else {

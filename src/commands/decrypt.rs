@@ -50,7 +50,14 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     };
     let about = |failure: crate::failure::Failure| failure.fact("file", options.file.display());
     let bytes = input::read(Path::new(&options.file), options.max_size)?;
-    let file = SopsFile::parse(format, bytes).map_err(about)?;
+    let guessed = options.input.is_none() && format == Format::Binary;
+    let file = SopsFile::parse(format, bytes).map_err(about).map_err(|failure| {
+        if guessed {
+            failure.fix("it was read as binary because of its name: use --input-type")
+        } else {
+            failure
+        }
+    })?;
     file.metadata.check_version().map_err(about)?;
     let data_key = keyring.open(&file.metadata).map_err(about)?;
     let document = file.decrypt(&data_key).map_err(about)?;

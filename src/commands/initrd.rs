@@ -115,6 +115,7 @@ fn append(
             files: entries,
         };
         let done = append::append(file, base.as_deref(), &segment::build(&spec)?)?;
+        warn_of_readers(file, console);
         return Ok(told(&done, file, console));
     }
     if !is_current(manifest.initrd.appender.as_deref(), &root) {
@@ -281,6 +282,21 @@ fn warn_of_parents(manifest: &Manifest, entries: &[Entry], console: &Console) {
     }
 }
 
+/// What is in the initrd is in the clear: whoever reads the file has the secrets.
+fn warn_of_readers(file: &Path, console: &Console) {
+    let mode = std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o044 != 0 {
+        console.warning(
+            &Failure::new(format!(
+                "{} holds secrets, and others may read it (mode {:04o})",
+                file.display(),
+                mode & 0o777
+            ))
+            .fix("chmod 600, or on a FAT boot partition mount it with umask=0077"),
+        );
+    }
+}
+
 /// Whether the generation that is being installed is the one that this manifest belongs to.
 fn is_current(appender: Option<&Path>, root: &Root) -> bool {
     let Some(appender) = appender.and_then(Path::to_str) else { return true };
@@ -403,6 +419,7 @@ fn verify(
     json: bool,
     console: &Console,
 ) -> Result<Status> {
+    let root_option = root;
     let root = root.map_or(Ok(Root::system()), Root::at)?;
     let inputs = Inputs::new(&root);
     let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
@@ -426,7 +443,9 @@ fn verify(
     if json {
         console.print(format!("{{\"version\":1,\"state\":\"{verdict}\"}}\n").as_bytes())?;
     }
-    let fix = format!("forestage initrd append --manifest {} {}", manifest_path.display(), file.display());
+    let options = root_option.map_or_else(String::new, |dir| format!("--root {} ", dir.display()));
+    let manifest = manifest_path.display();
+    let fix = format!("forestage initrd append {options}--manifest {manifest} {}", file.display());
     let failure = |text: &str| Failure::new(format!("{}: {text}", file.display())).fix(fix);
     match verdict {
         "fresh" => {

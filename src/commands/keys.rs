@@ -51,6 +51,9 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         }));
         lines.push(String::new());
         console.print(lines.join("\n").as_bytes())?;
+        if keyring.identities().is_empty() {
+            console.note(&format!("no identity found; looked at: {}", report::few(keyring.absent())));
+        }
         keyring
             .unread()
             .iter()

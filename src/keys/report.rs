@@ -63,7 +63,8 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     }
     if keyring.identities().is_empty() {
         return failure.fix(
-            "give this machine an identity: sops.age.keyFile, sops.age.sshKeyPaths or SOPS_AGE_KEY_FILE",
+            "give it an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or ageSshKeyPaths in a \
+             manifest, --identity or SOPS_AGE_KEY_FILE on the command line",
         );
     }
     let others = keyring.identities().iter().filter(|identity| !named(identity) && !opens(identity));

@@ -92,8 +92,8 @@ impl<'a> Claims<'a> {
         for component in path.components() {
             if component != Component::RootDir {
                 bytes.extend_from_slice(component.as_os_str().as_bytes());
-                bytes.push(Self::SEPARATOR);
             }
+            bytes.push(Self::SEPARATOR);
         }
         self.0.push((bytes, name));
     }

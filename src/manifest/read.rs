@@ -287,7 +287,7 @@ mod tests {
             (with(&[secret("../a", "")], ""), "secrets[0]: the name \"../a\" leaves its directory"),
             (
                 with(&[secret("a", r#","path":"/x""#), secret("b", r#","path":"/x""#)], ""),
-                "\"a\" and \"b\" both claim x",
+                "\"a\" and \"b\" both claim /x",
             ),
             (
                 with(&[secret("a", ""), secret("b", r#","format":"json""#)], ""),

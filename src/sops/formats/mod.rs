@@ -34,6 +34,7 @@ pub struct Parsed {
 impl Parsed {
     fn no_metadata() -> Failure {
         Failure::new("not a sops file: it has no sops metadata")
+            .fix("encrypt it: sops encrypt --in-place FILE")
     }
 }
 

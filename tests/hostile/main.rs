@@ -48,7 +48,7 @@ pub const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hostile"
 
 impl Fixture {
     /// The fixture with that suffix.
-    pub fn load(format: &'static str, suffix: &str) -> Self {
+    fn load(format: &'static str, suffix: &str) -> Self {
         let path = format!("{DATA}/whole.{suffix}");
         let text = fs::read_to_string(&path).expect("a fixture");
         Self { format, text, plaintext: fs::read(format!("{path}.plain")).expect("a plaintext") }

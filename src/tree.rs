@@ -55,10 +55,3 @@ pub struct File {
     /// Its final owner.
     pub owner: Owner,
 }
-
-/// The files of one landing, in the order of the manifest. Paths are unique, and none is a directory of another.
-#[derive(Debug, Clone, Default)]
-pub struct Tree {
-    /// The files.
-    pub files: Vec<File>,
-}

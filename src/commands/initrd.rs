@@ -14,13 +14,13 @@ use crate::{
     failure::{self, Failure, Result},
     initrd::{
         append::{self, Change, Done},
-        find,
+        find::{self, Survey, Verdict},
         segment::{self, Entry, Found, Spec, State},
     },
     input,
     json::{self, Writer},
     keys::Keyring,
-    manifest::{InitrdContent, Kind, Manifest, Phase, Placement},
+    manifest::{InitrdContent, Kind, Manifest, Phase, Placement, TemplateText},
     open::{self, Opened},
     owners::Owners,
     plaintext::Plaintext,
@@ -300,12 +300,13 @@ fn warn_of_readers(file: &Path, console: &Console) {
 /// Whether the generation that is being installed is the one that this manifest belongs to.
 fn is_current(appender: Option<&Path>, root: &Root) -> bool {
     let Some(appender) = appender.and_then(Path::to_str) else { return true };
-    let toplevel = env::var_os("TOPLEVEL").map(PathBuf::from);
-    let profiles = [toplevel, Some("/nix/var/nix/profiles/system".into())];
-    let bootspec = profiles.iter().flatten().find_map(|profile| {
+    let read = |root: &Root, profile: &Path| {
         let text = input::read_file(root, &profile.join("boot.json"), input::MAX_SIZE).ok()?;
         json::parse(&text).ok()
-    });
+    };
+    // What the environment names is no path of the root's.
+    let toplevel = env::var_os("TOPLEVEL").and_then(|toplevel| read(&Root::system(), Path::new(&toplevel)));
+    let bootspec = toplevel.or_else(|| read(root, Path::new("/nix/var/nix/profiles/system")));
     bootspec.is_none_or(|bootspec| mentions(&bootspec, appender))
 }
 
@@ -332,13 +333,13 @@ fn told(done: &Done, file: &Path, console: &Console) -> Status {
     Status::Done
 }
 
-fn survey(file: &Path) -> Result<Vec<Found>> {
+fn survey(file: &Path) -> Result<Survey> {
     let opened = find::open(file, false)?.ok_or_else(|| Failure::io("open", file, "no such file"))?;
-    Ok(find::survey(&opened, file, None)?.found)
+    find::survey(&opened, file, None)
 }
 
 fn list(file: &Path, json: bool, console: &Console) -> Result<Status> {
-    let found = survey(file)?;
+    let found = survey(file)?.found;
     if json {
         let mut json = Writer::compact();
         json.begin_object();
@@ -424,37 +425,34 @@ fn verify(
     let inputs = Inputs::new(&root);
     let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
     let texts = manifest.templates.iter().filter_map(|template| match &template.text {
-        crate::manifest::TemplateText::File(path) => Some(path),
-        crate::manifest::TemplateText::Inline(_) => None,
+        TemplateText::File(path) => Some(path),
+        TemplateText::Inline(_) => None,
     });
     for path in manifest.secrets.iter().map(|secret| &secret.sops_file).chain(texts) {
         inputs.read(path)?;
     }
-    let found = survey(file)?;
-    let is_fresh =
-        |found: &Found| found.index.as_ref().is_some_and(|index| index.manifest == inputs.digest());
-    let verdict = match found.as_slice() {
-        [] => "missing",
-        [only] if only.state != State::Whole => "damaged",
-        [only] if is_fresh(only) => "fresh",
-        [_] => "stale",
-        _ => "several segments",
+    let verdict = survey(file)?.verdict(&inputs.digest());
+    let (word, told) = match &verdict {
+        Verdict::Fresh => ("fresh", "fresh".to_owned()),
+        Verdict::Stale => ("stale", "its secrets are not those of the manifest".to_owned()),
+        Verdict::Missing => ("missing", "it carries no secrets".to_owned()),
+        Verdict::Cut => ("cut", "its secrets are cut short".to_owned()),
+        Verdict::Damaged(paths) => ("damaged", format!("its secrets are damaged: {}", report::few(paths))),
     };
     if json {
-        console.print(format!("{{\"version\":1,\"state\":\"{verdict}\"}}\n").as_bytes())?;
+        console.print(format!("{{\"version\":1,\"state\":\"{word}\"}}\n").as_bytes())?;
     }
+    let told = format!("{}: {told}", file.display());
+    let kind = match verdict {
+        Verdict::Fresh => {
+            console.note(&told);
+            return Ok(Status::Done);
+        }
+        Verdict::Stale | Verdict::Missing => failure::Kind::Stale,
+        Verdict::Cut | Verdict::Damaged(_) => failure::Kind::Other,
+    };
     let options = root_option.map_or_else(String::new, |dir| format!("--root {} ", dir.display()));
     let manifest = manifest_path.display();
     let fix = format!("forestage initrd append {options}--manifest {manifest} {}", file.display());
-    let failure = |text: &str| Failure::new(format!("{}: {text}", file.display())).fix(fix);
-    match verdict {
-        "fresh" => {
-            console.note(&format!("{}: fresh", file.display()));
-            Ok(Status::Done)
-        }
-        "missing" => Err(failure("it carries no secrets").kind(failure::Kind::Stale)),
-        "stale" => Err(failure("its secrets are older than the manifest").kind(failure::Kind::Stale)),
-        "damaged" => Err(failure("its secrets are damaged")),
-        _ => Err(failure("it carries several segments")),
-    }
+    Err(Failure::new(told).kind(kind).fix(fix))
 }

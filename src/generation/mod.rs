@@ -52,9 +52,6 @@ use crate::{
     units::Requests,
 };
 
-/// The directory of a generation that rendered templates are in.
-pub const RENDERED: &str = "rendered";
-
 /// One secret or template that is to land.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, RENDERED, Stage, diff::Comparison};
-use crate::{failure::Failure, units::Requests};
+use super::{Entry, Stage, diff::Comparison};
+use crate::{failure::Failure, manifest::RENDERED, units::Requests};
 
 /// How a file compares with the current generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

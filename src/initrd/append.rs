@@ -216,7 +216,8 @@ impl<'a> Target<'a> {
     /// Opens a regular file; `None` if there is none. Whatever an earlier run left beside it is removed.
     fn open(path: &'a Path) -> Result<Option<Self>> {
         let Some(file) = find::open(path, true)? else { return Ok(None) };
-        let _ = fs::remove_file(aside(path));
+        // It lies where the file is, not where a symlink to it is.
+        let _ = fs::canonicalize(path).and_then(|path| fs::remove_file(aside(&path)));
         Ok(Some(Self { path, file }))
     }
 

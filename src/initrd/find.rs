@@ -156,8 +156,8 @@ pub enum Verdict {
 }
 
 impl Survey {
-    /// How the file stands against the manifest with this digest. Of several segments the last wins, as with the
-    /// kernel, but any damage counts.
+    /// How the file stands against the manifest with this digest. Any damage counts; of several segments the kernel
+    /// lands all, so none of them is as the manifest wants it.
     #[must_use]
     pub fn verdict(&self, manifest: &[u8; 32]) -> Verdict {
         let damaged = self.found.iter().filter_map(|found| match &found.state {
@@ -171,10 +171,10 @@ impl Survey {
         if self.found.iter().any(|found| found.state == State::Cut) {
             return Verdict::Cut;
         }
-        match self.found.last() {
-            None => Verdict::Missing,
-            Some(Found { index: Some(index), .. }) if index.manifest == *manifest => Verdict::Fresh,
-            Some(_) => Verdict::Stale,
+        match self.found.as_slice() {
+            [] => Verdict::Missing,
+            [Found { index: Some(index), .. }] if index.manifest == *manifest => Verdict::Fresh,
+            _ => Verdict::Stale,
         }
     }
 }

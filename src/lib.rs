@@ -10,15 +10,15 @@ pub mod generation; // lands a tree on a RAM file system
 pub mod initrd; // lands a tree in an initrd
 pub mod open; // manifest + keyring -> plaintexts
 pub mod template; // placeholders, one pass
-pub mod tree; // the file tree
 pub mod keys; // identities and how each opens a data key
-pub mod sops; // the file format, bytes in and out
 pub mod manifest; // what the module hands over
+pub mod sops; // the file format, bytes in and out
+pub mod tree; // the file tree
 pub mod units; // restart and reload requests
 pub mod owners; // user and group names -> ids
-pub mod root; // the directory that stands for /
 pub mod confine; // what the process gives up
 pub mod json; // JSON as Go's encoding/json reads and writes it
 pub mod input; // reading what comes from outside
+pub mod root; // the directory that stands for /
 pub mod plaintext; // bytes that are wiped
 pub mod failure; // what went wrong, with facts and the next step

@@ -18,6 +18,7 @@ pub mod units; // restart and reload requests
 pub mod owners; // user and group names -> ids
 pub mod confine; // what the process gives up
 pub mod json; // JSON as Go's encoding/json reads and writes it
+pub mod program; // running another program for a limited time
 pub mod input; // reading what comes from outside
 pub mod root; // the directory that stands for /
 pub mod plaintext; // bytes that are wiped

@@ -7,17 +7,14 @@
 use std::{
     cell::OnceCell,
     collections::BTreeMap,
-    io::Read,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc,
-    thread,
     time::Duration,
 };
 
 use crate::{
     failure::{Failure, Result},
-    input,
+    input, program,
     root::Root,
 };
 
@@ -26,6 +23,9 @@ const GETENT: [&str; 3] = ["/run/current-system/sw/bin/getent", "/usr/bin/getent
 
 /// How long `getent` is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest answer of `getent`, in bytes: a group may have many members.
+const MAX_ANSWER: usize = 16 << 20;
 
 /// Who is who.
 #[derive(Debug)]
@@ -153,40 +153,18 @@ fn parse(bytes: &[u8]) -> BTreeMap<String, u32> {
 
 /// The id that `getent` finds, or why it finds none.
 fn ask_getent(database: &str, name: &str) -> std::result::Result<u32, String> {
-    let program = GETENT.iter().find(|path| Path::new(path).exists());
-    let program = program.ok_or_else(|| format!("not found in {}", GETENT.join(", ")))?;
-    let output = run(Command::new(program).args([database, "--", name]), PATIENCE)?;
+    let getent = GETENT.iter().find(|path| Path::new(path).exists());
+    let getent = getent.ok_or_else(|| format!("not found in {}", GETENT.join(", ")))?;
+    let mut command = Command::new(getent);
+    command.args([database, "--", name]).env_clear().stderr(Stdio::null());
+    let (output, _) = program::ask(&mut command, PATIENCE, MAX_ANSWER)?;
     // It also finds numbers, which are not names.
     parse(&output).remove(name).ok_or_else(|| "no such name".to_owned())
 }
 
-/// Runs a program without input or environment, and gives its output. It is killed when it takes longer than `patience`.
-fn run(command: &mut Command, patience: Duration) -> std::result::Result<Vec<u8>, String> {
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let (sender, receiver) = mpsc::channel();
-    if let Some(mut stdout) = child.stdout.take() {
-        thread::spawn(move || {
-            let mut output = Vec::new();
-            let read = stdout.read_to_end(&mut output);
-            let _ = sender.send(read.map(|_| output));
-        });
-    }
-    let output = receiver.recv_timeout(patience);
-    // It ends by itself, unless it is late; whatever happened, it is not left behind.
-    if output.is_err() {
-        let _ = child.kill();
-    }
-    let _ = child.wait();
-    match output {
-        Ok(output) => output.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::Instant};
+    use std::fs;
 
     use super::*;
 
@@ -276,15 +254,5 @@ mod tests {
         assert!(asked.uid("0").unwrap_err().to_string().contains("getent"));
         assert!(asked.gid("-h").is_err());
         assert!(Owners::in_files(&root, empty.clone(), empty).uid("root").is_err());
-    }
-
-    #[test]
-    fn a_program_that_hangs_is_killed() {
-        let begun = Instant::now();
-        let result = run(Command::new("/bin/sh").args(["-c", "exec sleep 20"]), Duration::from_millis(50));
-        assert!(result.is_err() && begun.elapsed() < Duration::from_secs(5));
-        let loud =
-            run(Command::new("/bin/sh").args(["-c", "head -c 300000 /dev/zero"]), Duration::from_secs(5));
-        assert_eq!(loud.map(|output| output.len()), Ok(300_000));
     }
 }

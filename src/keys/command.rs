@@ -5,14 +5,14 @@
 //! limit, and so have all runs together. Facts: sops-format.md 5.2.
 
 use std::{
-    io::Read,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use zeroize::Zeroizing;
+
+use crate::program;
 
 use super::{Keyring, sources::MAX_FILE};
 
@@ -77,54 +77,13 @@ impl KeyCommand {
 /// What the command writes to its standard output.
 fn print(words: &[String], recipient: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
     let (program, arguments) = words.split_first().ok_or("it is empty")?;
-    let deadline = Instant::now().checked_add(limit).ok_or("no time is left")?;
     if limit.is_zero() {
         return Err("no time is left for another run".to_owned());
     }
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("SOPS_AGE_RECIPIENT", recipient)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
-    let result = read_and_wait(&mut child, program, deadline);
-    if result.is_err() {
-        // It may have ended by itself.
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    result
-}
-
-fn read_and_wait(child: &mut Child, program: &str, deadline: Instant) -> Result<Zeroizing<Vec<u8>>, String> {
-    let late = || format!("{program} did not end within {} s", LIMIT.as_secs());
-    let stdout = child.stdout.take().ok_or("it has no output")?;
-    let (sender, receiver) = mpsc::channel();
-    // A thread of its own, since a pipe cannot be read with a time limit. It ends with the pipe.
-    thread::spawn(move || {
-        let mut text = Zeroizing::new(Vec::with_capacity(4096));
-        let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
-        let read = stdout.take(limit).read_to_end(&mut text).map(|_| text);
-        // Nobody listens any more when the time is over.
-        let _ = sender.send(read);
-    });
-    let text = receiver
-        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        .map_err(|_| late())?
-        .map_err(|error| format!("cannot read what {program} prints: {error}"))?;
-    if text.len() > MAX_FILE {
-        return Err(format!("{program} prints more than {MAX_FILE} bytes"));
-    }
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(text),
-            Ok(Some(status)) => return Err(format!("{program} failed ({status})")),
-            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(2)),
-            Ok(None) => return Err(late()),
-            Err(error) => return Err(format!("cannot wait for {program}: {error}")),
-        }
-    }
+    let mut command = Command::new(program);
+    command.args(arguments).env("SOPS_AGE_RECIPIENT", recipient);
+    let (text, status) = program::ask(&mut command, limit, MAX_FILE)?;
+    if status.success() { Ok(text) } else { Err(format!("{program} failed ({status})")) }
 }
 
 /// Splits as Go's shlex does: quotes, backslashes, and comments that begin with a word.
@@ -192,15 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_ended() {
-        let start = Instant::now();
-        let words = ["sh", "-c", "sleep 5"].map(str::to_owned);
-        let reason = print(&words, "", Duration::from_millis(50)).unwrap_err();
-        assert!(reason.contains("did not end"), "{reason}");
-        // The grandchild still holds the pipe; nobody waits for it.
-        assert!(start.elapsed() < Duration::from_secs(4));
-        let words = ["sh", "-c", "exec >&-; sleep 5"].map(str::to_owned);
-        assert!(print(&words, "", Duration::from_millis(50)).is_err());
-        assert!(print(&words, "", Duration::ZERO).is_err());
+    fn a_command_that_fails_prints_nothing() {
+        let words = ["sh", "-c", "echo AGE-SECRET-KEY-1; exit 3"].map(str::to_owned);
+        assert!(print(&words, "", LIMIT).unwrap_err().contains("exit status: 3"));
+        assert!(print(&words, "", Duration::ZERO).unwrap_err().contains("no time"));
     }
 }

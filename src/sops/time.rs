@@ -44,20 +44,21 @@ impl Time {
         scan.literal(b':')?;
         let second = scan.two()?;
         let nanosecond = scan.fraction();
-        let offset = scan.offset()?;
+        let offset = Some(scan.offset()?);
         Self { year, month, day, hour, minute, second, nanosecond, offset }.checked(&scan)
     }
 
     /// The time, if it is one and nothing is left of its text.
     pub(super) fn checked(self, scan: &Scan) -> Option<Self> {
-        let Self { year, month, day, hour, minute, second, .. } = self;
+        let Self { year, month, day, hour, minute, second, offset, .. } = self;
         let valid = (1..=12).contains(&month)
             && (1..=days_in(year, month)).contains(&day)
             && hour < 24
             && minute < 60
             && second < 60
             && scan.0.is_empty();
-        valid.then_some(self)
+        // Go prints `Z` for an offset of zero.
+        valid.then_some(Self { offset: offset.filter(|seconds| *seconds != 0), ..self })
     }
 
     /// `Format(time.RFC3339)`: without a fraction.
@@ -190,17 +191,17 @@ impl Scan<'_> {
         nanoseconds
     }
 
-    /// `Z`, or seconds east of UTC; the inner value is none where Go prints `Z`.
-    pub fn offset(&mut self) -> Option<Option<i32>> {
+    /// `Z`, or seconds east of UTC.
+    pub fn offset(&mut self) -> Option<i32> {
         if self.literal(b'Z').is_some() {
-            return Some(None);
+            return Some(0);
         }
         let sign = if self.literal(b'+').is_some() { 1 } else { self.literal(b'-').map(|()| -1)? };
         let hours = i32::from(self.two()?);
         self.literal(b':')?;
         let minutes = i32::from(self.two()?);
         let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_mul(sign)?;
-        (hours <= 24 && minutes <= 60).then_some(Some(seconds).filter(|seconds| *seconds != 0))
+        (hours <= 24 && minutes <= 60).then_some(seconds)
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Time> {
     let mut time = Time { year, month, day, hour: 0, minute: 0, second: 0, nanosecond: 0, offset: None };
     if scan.literal(b'T').or_else(|| scan.literal(b't')).is_some() {
         clock(&mut time, &mut scan)?;
-        time.offset = scan.offset()?;
+        time.offset = Some(scan.offset()?);
     } else if scan.literal(b' ').is_some() {
         while scan.literal(b' ').is_some() {}
         clock(&mut time, &mut scan)?;

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// Why an operation failed, for people and, by [`Kind`], for the exit status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failure {
     /// What the exit status is decided by.
     pub kind: Kind,
@@ -19,7 +19,7 @@ pub struct Failure {
 }
 
 /// The classes of failure that callers tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The command line is wrong.
     Usage,

@@ -171,8 +171,8 @@ impl<'a> Inputs<'a> {
 }
 
 /// What the manifest wants in the initrd, and what of it failed.
-fn entries(
-    manifest: &Manifest,
+fn entries<'m>(
+    manifest: &'m Manifest,
     secrets: Vec<Opened>,
     templates: Vec<Opened>,
     root: &Root,
@@ -185,10 +185,13 @@ fn entries(
             group.clone().unwrap_or_else(|| "/etc/group".into()),
         ),
     };
-    let placed = Placed {
-        secrets: manifest.secrets.iter().map(|secret| &secret.placement).zip(secrets).collect(),
-        templates: manifest.templates.iter().map(|template| &template.placement).zip(templates).collect(),
-    };
+    let by_path =
+        |(placement, content): (&'m Placement, Opened)| (placement.name.as_path(), (placement, content));
+    let placements = manifest.secrets.iter().map(|secret| &secret.placement);
+    let secrets = placements.zip(secrets).map(by_path).collect();
+    let placements = manifest.templates.iter().map(|template| &template.placement);
+    let templates = placements.zip(templates).map(by_path).collect();
+    let placed = Placed { secrets, templates };
     let (mut entries, mut failures) = (Vec::new(), Vec::new());
     let mut take = |name: &str, option: String, entry: Result<Entry>| match entry {
         Ok(entry) => entries.push(entry),
@@ -199,9 +202,9 @@ fn entries(
     };
     if manifest.initrd.files.is_empty() {
         // A manifest of sops-nix: each secret goes where its path says.
-        let secrets = placed.secrets.iter().map(|(placement, content)| (Kind::Secret, placement, content));
+        let secrets = placed.secrets.values().map(|(placement, content)| (Kind::Secret, placement, content));
         let templates =
-            placed.templates.iter().map(|(placement, content)| (Kind::Template, placement, content));
+            placed.templates.values().map(|(placement, content)| (Kind::Template, placement, content));
         for (kind, placement, content) in secrets.chain(templates) {
             let target = placement
                 .path
@@ -235,10 +238,10 @@ fn entries(
     (entries, failures)
 }
 
-/// The manifest's secrets and templates with what they hold.
+/// The manifest's secrets and templates with what they hold, by their paths.
 struct Placed<'m> {
-    secrets: Vec<(&'m Placement, Opened)>,
-    templates: Vec<(&'m Placement, Opened)>,
+    secrets: BTreeMap<&'m Path, (&'m Placement, Opened)>,
+    templates: BTreeMap<&'m Path, (&'m Placement, Opened)>,
 }
 
 impl Placed<'_> {
@@ -249,9 +252,9 @@ impl Placed<'_> {
             InitrdContent::Secret(name) => ("secret", &self.secrets, name),
             InitrdContent::Template(name) => ("template", &self.templates, name),
         };
-        let found = list.iter().find(|(placement, _)| placement.name.as_path() == name.as_path());
-        let (placement, opened) =
-            found.ok_or_else(|| Failure::new(format!("the manifest has no {kind} {:?}", name.as_str())))?;
+        let (placement, opened) = list
+            .get(name.as_path())
+            .ok_or_else(|| Failure::new(format!("the manifest has no {kind} {:?}", name.as_str())))?;
         Ok((opened.clone()?, placement.mode.clone()))
     }
 }

@@ -1,6 +1,6 @@
 //! What a landing did, for people and for programs.
 
-use std::{os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{collections::BTreeMap, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use crate::{
     failure::{Failure, Kind, Result},
@@ -165,9 +165,11 @@ impl Report {
     /// Failures that several secrets share are told once.
     fn distinct_failures(&self) -> Vec<(&Failure, Vec<&str>)> {
         let mut distinct: Vec<(&Failure, Vec<&str>)> = Vec::new();
+        let mut known = BTreeMap::new();
         for outcome in &self.secrets {
             let Some(failure) = &outcome.failure else { continue };
-            match distinct.iter_mut().find(|(known, _)| *known == failure) {
+            let number = *known.entry(failure).or_insert(distinct.len());
+            match distinct.get_mut(number) {
                 Some((_, options)) => options.push(&outcome.option),
                 None => distinct.push((failure, vec![&outcome.option])),
             }

@@ -21,7 +21,7 @@ use crate::{
 use super::{
     Status,
     console::Console,
-    report::{Outcome, Report, State},
+    report::{self, Outcome, Report, State},
 };
 
 /// What to install, and how.
@@ -48,8 +48,16 @@ pub struct Options {
     pub as_sops_install_secrets: bool,
 }
 
-/// Lands the manifest's secrets.
+/// Lands the manifest's secrets. Programs that asked for JSON get an object also when there is nothing to report.
 pub fn run(options: &Options, console: &Console) -> Result<Status> {
+    let outcome = install(options, console);
+    if let (Err(failure), true) = (&outcome, options.json) {
+        console.print(&report::of_failure(failure))?;
+    }
+    outcome
+}
+
+fn install(options: &Options, console: &Console) -> Result<Status> {
     let manifest = read_manifest(options)?;
     let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
     let dry_activate = env::var_os("NIXOS_ACTION").is_some_and(|action| action == "dry-activate");

@@ -238,6 +238,25 @@ impl Report {
     }
 }
 
+/// The object of a run that ended before there was anything to report.
+pub fn of_failure(failure: &Failure) -> Plaintext {
+    let mut json = Writer::compact();
+    json.begin_object();
+    json.key(b"version");
+    json.literal("1");
+    json.key(b"changed");
+    json.flag(false);
+    json.key(b"secrets");
+    json.begin_array();
+    json.end_array();
+    json.key(b"error");
+    failure_to_json(failure, &mut json);
+    json.end_object();
+    let mut text = json.finish();
+    text.push(b"\n");
+    text
+}
+
 /// `{headline, facts[], fix?}`.
 pub fn failure_to_json(failure: &Failure, json: &mut Writer) {
     json.begin_object();

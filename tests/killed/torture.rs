@@ -72,20 +72,20 @@ struct Undisturbed {
     after: Moment,
     whole: Picture,
     mounts: Vec<String>,
-    stops: u64,
+    calls: u64,
 }
 
 /// What `torture` is after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
-    /// Every stop, in order, until the program ends before it is killed.
+    /// Every system call, in order, until the program ends before it is killed.
     Every,
-    /// The first complaint: every tenth stop, then those between.
+    /// The first complaint: every tenth system call, then those between.
     Complaint,
 }
 
 impl Aim {
-    fn stops(self, undisturbed: u64) -> Box<dyn Iterator<Item = u64>> {
+    fn calls(self, undisturbed: u64) -> Box<dyn Iterator<Item = u64>> {
         match self {
             Self::Every => Box::new(1..),
             Self::Complaint => Box::new((1..=10).flat_map(move |first| (first..=undisturbed).step_by(10))),
@@ -97,7 +97,7 @@ impl Aim {
     }
 }
 
-/// Kills at each stop. Returns the number of kill points, or what was wrong.
+/// Kills at each system call. Returns the number of kill points, or what was wrong.
 pub fn torture(
     scenario: &Scenario,
     machine: &Machine,
@@ -106,9 +106,9 @@ pub fn torture(
 ) -> Result<u64, Vec<String>> {
     let undisturbed = undisturbed(scenario, machine, program).map_err(|complaint| vec![complaint])?;
     let (mut complaints, mut points) = (Vec::new(), 0);
-    for stop in aim.stops(undisturbed.stops) {
+    for call in aim.calls(undisturbed.calls) {
         start(scenario, machine, program);
-        let report = run(scenario, machine, program, Watch::Kill(stop));
+        let report = run(scenario, machine, program, Watch::Kill(call));
         if report.end != "killed" {
             // The end; only threads make it come now sooner, now later.
             break;
@@ -117,23 +117,21 @@ pub fn torture(
         let mut found = judge_kill(scenario, &undisturbed);
         if scenario.twice && found.is_ok() {
             // Anywhere, but the same place in each test run.
-            let second = stop * 7919 % undisturbed.stops + 1;
+            let second = call * 7919 % undisturbed.calls + 1;
             if run(scenario, machine, program, Watch::Kill(second)).end == "killed" {
                 points += 1;
             }
             found = judge_kill(scenario, &undisturbed)
-                .map_err(|told| format!("and again at stop {second}: {told}"));
+                .map_err(|told| format!("and again at call {second}: {told}"));
         }
         let found = found.and_then(|()| {
-            let next = run(scenario, machine, program, Watch::Count);
+            let next = run(scenario, machine, program, Watch::Limit(60));
             judge_next(scenario, machine, &undisturbed, &next)
                 .map_err(|told| format!("after the next run: {told}"))
         });
         if let Err(told) = found {
-            complaints.push(format!(
-                "{}: killed at stop {stop} ({} of system call {}): {told}",
-                scenario.name, report.at, report.nr
-            ));
+            complaints
+                .push(format!("{}: killed at call {call} (number {}): {told}", scenario.name, report.nr));
         }
         if complaints.len() >= aim.enough() {
             break;
@@ -147,7 +145,7 @@ fn start(scenario: &Scenario, machine: &Machine, program: &Program) {
     Machine::reset();
     (scenario.furnish)();
     if let Some(before) = &scenario.before {
-        let report = machine.run(program, before, &scenario.environment, Watch::Count);
+        let report = machine.run(program, before, &scenario.environment, Watch::Limit(60));
         assert_eq!(report.status, 0, "{}: the start fails: {}", scenario.name, machine.messages());
         for list in request_lists(scenario) {
             drop(fs::remove_file(list));
@@ -173,7 +171,7 @@ fn undisturbed(scenario: &Scenario, machine: &Machine, program: &Program) -> Res
         return Err(format!("{}: undisturbed: a foreign file is changed", scenario.name));
     }
     let (whole, mounts) = (whole(scenario), Machine::mounts());
-    Ok(Undisturbed { before, after, whole, mounts, stops: report.stops })
+    Ok(Undisturbed { before, after, whole, mounts, calls: report.calls })
 }
 
 /// The invariant at any kill.

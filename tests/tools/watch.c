@@ -2,13 +2,14 @@
  *
  *   watch limit SECONDS REPORT COMMAND [ARGUMENT...]   end it with SIGKILL when it runs longer than that
  *   watch count REPORT COMMAND [ARGUMENT...]           count its system calls
- *   watch kill N REPORT COMMAND [ARGUMENT...]          SIGKILL at the Nth stop
+ *   watch kill N REPORT COMMAND [ARGUMENT...]          SIGKILL at its Nth system call, which does not happen any more
  *
- * A stop is the entry into a system call, or the exit from it, in any thread of the command. A call that is stopped
- * at its entry and killed there does not happen. Processes that the command starts are not traced and not killed, as
+ * The system calls of all threads of the command count. Processes that the command starts are not traced and not killed, as
  * in life; watch waits for them too. The report is one line:
  *
- *   end=exit|signal|limit|killed status=N stops=N calls=N wall_us=N cpu_us=N peak_kib=N at=entry|exit|- nr=N
+ *   end=exit|signal|limit|killed status=N calls=N wall_us=N cpu_us=N peak_kib=N nr=N
+ *
+ * nr is the number of the system call at which it was killed, else -1.
  *
  * Exit status: 0 when the report was written, 1 otherwise. Linux 5.3 or newer. */
 #define _GNU_SOURCE
@@ -92,8 +93,7 @@ int main(int argc, char **argv) {
     long long begin = now_us(), end = begin;
     close(hold);
 
-    long stops = 0, calls = 0, last_nr = -1, killed_nr = -1;
-    const char *killed_at = "-";
+    long calls = 0, killed_nr = -1;
     int status = 0;
     struct rusage used = {0};
     for (;;) {
@@ -111,14 +111,11 @@ int main(int argc, char **argv) {
         if (signal == (SIGTRAP | 0x80)) {
             /* The kernel's struct ptrace_syscall_info, which not every libc has: op, arch, two pointers, nr. */
             uint64_t info[16] = {0};
-            stops++;
             if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, info) < 0 && errno != ESRCH) die("ptrace");
             int entry = *(uint8_t *)info == 1;
             calls += entry;
-            if (entry) last_nr = (long)info[3];
-            if (killing && stops == number) {
-                killed_at = entry ? "entry" : "exit";
-                killed_nr = last_nr;
+            if (killing && entry && calls == number) {
+                killed_nr = (long)info[3];
                 kill(command, SIGKILL);
                 continue;
             }
@@ -129,12 +126,11 @@ int main(int argc, char **argv) {
         ptrace(PTRACE_SYSCALL, pid, 0, signal);
     }
 
-    const char *how = *killed_at != '-' ? "killed" : limit_reached ? "limit" : WIFEXITED(status) ? "exit" : "signal";
+    const char *how = killed_nr >= 0 ? "killed" : limit_reached ? "limit" : WIFEXITED(status) ? "exit" : "signal";
     long long cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000LL + used.ru_utime.tv_usec + used.ru_stime.tv_usec;
     FILE *out = fopen(report, "w");
     if (!out) die(report);
-    fprintf(out, "end=%s status=%d stops=%ld calls=%ld wall_us=%lld cpu_us=%lld peak_kib=%ld at=%s nr=%ld\n", how,
-            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), stops, calls, end - begin, cpu, used.ru_maxrss,
-            killed_at, killed_nr);
+    fprintf(out, "end=%s status=%d calls=%ld wall_us=%lld cpu_us=%lld peak_kib=%ld nr=%ld\n", how,
+            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), calls, end - begin, cpu, used.ru_maxrss, killed_nr);
     return fclose(out) ? 1 : 0;
 }

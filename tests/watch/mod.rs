@@ -16,7 +16,7 @@ pub enum Watch {
     Limit(u32),
     /// Count its system calls.
     Count,
-    /// Kill it at that stop; stops are entries into and exits from system calls, from 1.
+    /// Kill it at that system call, counted from 1.
     Kill(u64),
 }
 
@@ -28,16 +28,14 @@ pub struct Report {
     pub end: String,
     /// Exit status, or the number of the signal.
     pub status: i32,
-    /// Entries into and exits from system calls.
-    pub stops: u64,
+    /// System calls.
+    pub calls: u64,
     /// Time by the clock.
     pub wall_us: u64,
     /// User and system time.
     pub cpu_us: u64,
     /// Largest resident set.
     pub peak_kib: u64,
-    /// Where it was killed: `entry` or `exit`.
-    pub at: String,
     /// The number of the system call at which it was killed.
     pub nr: i64,
 }
@@ -48,7 +46,7 @@ pub fn watched(watch: Watch, report: &Path, command: &[OsString]) -> Command {
     match watch {
         Watch::Limit(seconds) => watched.args(["limit", &seconds.to_string()]),
         Watch::Count => watched.arg("count"),
-        Watch::Kill(stop) => watched.args(["kill", &stop.to_string()]),
+        Watch::Kill(call) => watched.args(["kill", &call.to_string()]),
     };
     watched.arg(report).args(command);
     watched
@@ -65,11 +63,10 @@ pub fn read_report(path: &Path) -> Report {
     Report {
         end: field("end").to_owned(),
         status: field("status").parse().expect("a status"),
-        stops: number("stops"),
+        calls: number("calls"),
         wall_us: number("wall_us"),
         cpu_us: number("cpu_us"),
         peak_kib: number("peak_kib"),
-        at: field("at").to_owned(),
         nr: field("nr").parse().unwrap_or(-1),
     }
 }

@@ -239,6 +239,7 @@ impl Report {
 }
 
 /// The object of a run that ended before there was anything to report.
+#[must_use]
 pub fn of_failure(failure: &Failure) -> Plaintext {
     let mut json = Writer::compact();
     json.begin_object();

@@ -21,6 +21,9 @@ use crate::{
     root::Root,
 };
 
+/// Where switch-to-configuration reads its lists of units.
+pub const LISTS: &str = "/run/nixos";
+
 /// The name of a systemd unit: not empty, no line break and no NUL, so that it stays one line and one argument.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit(String);
@@ -99,7 +102,7 @@ fn send(units: &mut Vec<Unit>, via: &Via, verb: &str, list: &str) -> Result<()> 
 
 /// Adds a line a unit to a list of switch-to-configuration. Where `/run/nixos` is missing nobody would read it.
 fn append(root: &Root, list: &str, units: &[Unit]) -> Result<()> {
-    let directory = Path::new("/run/nixos");
+    let directory = Path::new(LISTS);
     let Some(dir) = root.find_dir(directory, OFlag::O_PATH)? else { return Ok(()) };
     let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let lines: String = units.iter().flat_map(|unit| [unit.as_str(), "\n"]).collect();
@@ -112,7 +115,7 @@ fn append(root: &Root, list: &str, units: &[Unit]) -> Result<()> {
 /// Asks systemd. `--no-block`, since a unit may wait for the one that we run in. Its output goes to stderr.
 fn systemctl(verb: &str, units: &[Unit]) -> Result<()> {
     let mut command = Command::new("systemctl");
-    command.args(["--no-block", verb]);
+    command.args(["--no-block", verb]).env_remove("SOPS_AGE_KEY");
     // Only `-.mount` and the like need this; sops-install-secrets never says it.
     if units.iter().any(|unit| unit.as_str().starts_with('-')) {
         command.arg("--");

@@ -15,7 +15,7 @@ use crate::{
     owners::Owners,
     root::Root,
     tree::{File, Owner},
-    units::{Requests, Via},
+    units::{LISTS, Requests, Via},
 };
 
 use super::{
@@ -91,6 +91,16 @@ fn install(options: &Options, console: &Console) -> Result<Status> {
             drop(console.print(lines.join("\n").as_bytes()));
         }
         drop(entries);
+        if !dry
+            && !asks_systemctl(&root)
+            && !landed.requests.is_empty()
+            && !root.join(Path::new(LISTS)).is_dir()
+        {
+            console.warning(
+                &Failure::new(format!("no unit was asked to restart or reload: there is no {LISTS}"))
+                    .fix("outside NixOS, set SOPS_RESTART_UNITS_VIA_SYSTEMCTL=1"),
+            );
+        }
         report.landed(landed, ready.into_iter().map(|it| (it.name, it.option, it.failure)));
         report.secrets.extend(failed.into_iter().filter_map(Candidate::failed));
     }
@@ -140,17 +150,22 @@ fn settings(
     };
     let realm =
         if manifest.user_mode { Realm::User } else { Realm::System { ram, keys_gid: owners.keys_gid()? } };
-    let via_systemctl = env::var_os("SOPS_RESTART_UNITS_VIA_SYSTEMCTL").is_some_and(|value| value == "1");
     Ok(Settings {
         place: Place::new(root.clone(), &manifest.mount_point, &manifest.symlink_path)?,
         realm,
-        via: if via_systemctl && root.is_system() { Via::Systemctl } else { Via::Lists(root.clone()) },
+        via: if asks_systemctl(root) { Via::Systemctl } else { Via::Lists(root.clone()) },
         keep: manifest.keep_generations,
         reuse_unchanged: manifest.reuse_unchanged,
         // In user mode sops-install-secrets takes whatever file system is there.
         allow_disk: options.allow_disk || options.as_sops_install_secrets,
         dry,
     })
+}
+
+/// Whether units are asked through systemctl, as sops-install-secrets decides it; below another root never.
+fn asks_systemctl(root: &Root) -> bool {
+    let asks = env::var_os("SOPS_RESTART_UNITS_VIA_SYSTEMCTL").is_some_and(|value| value == "1");
+    asks && root.is_system()
 }
 
 /// A secret or template on its way to its place.

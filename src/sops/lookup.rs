@@ -93,7 +93,9 @@ impl<'a> Index<'a> {
     /// Names the deepest step that exists, and what there is below it. Keys are no secrets.
     fn missing(&self, key: &str) -> Failure {
         let failure = Failure::new(format!("the key '{key}' cannot be found"));
-        for (end, _) in key.rmatch_indices('/') {
+        // Nothing deeper was looked for.
+        let above: Vec<_> = key.match_indices('/').take(MAX_DEPTH).collect();
+        for (end, _) in above.into_iter().rev() {
             let parent = key.get(..end).unwrap_or_default();
             return match self.at(parent) {
                 None => continue,

@@ -210,8 +210,12 @@ impl Case {
             }
             // sops wrote the file and cannot read it back, or it crashes: opening is better, since our MAC matched.
             (false, Some(0)) if check.change.is_none() || panicked(&expected) => {
+                // Under a comment selector sops also leaves elements of lists encrypted (upstream #2281): the MAC decides.
+                let by_comments = self.rule.contains("comment_regex");
                 match check.without_mac(stage, file).or_else(|| self.right.clone()) {
-                    Some(bytes) if bytes != got.stdout => Some("other bytes than sops has without its MAC"),
+                    Some(bytes) if bytes != got.stdout && !by_comments => {
+                        Some("other bytes than sops has without its MAC")
+                    }
                     _ => return Outcome::Salvaged,
                 }
             }

@@ -2,7 +2,7 @@
 //! them, and both must say the same: equal bytes and exit 0, or failure with nothing on stdout.
 //!
 //!     cargo test --test conformance [-- WORD...]     only checks whose name contains one of the words
-//!     FORESTAGE_SEED=N      the random documents of an earlier run (each run prints its seed)
+//!     FORESTAGE_SEED=N      other random documents; `FORESTAGE_SEED=$RANDOM` explores
 //!     FORESTAGE_RANDOM=N    how many random documents (default 400)
 //!     FORESTAGE_BINARY=P    judge this program instead of the one just built
 //!     FORESTAGE_CACHE=DIR   where the sops binaries are kept (default target/cache)
@@ -40,7 +40,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use case::{Case, Outcome, Stage};
@@ -59,9 +59,8 @@ fn main() {
         println!("SKIPPED conformance: {reason}");
     }
 
-    let seed = number("FORESTAGE_SEED").unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::from(time.subsec_nanos()))
-    });
+    // The same documents on every run, so that a change is judged by what it changes; exploring takes another seed.
+    let seed = number("FORESTAGE_SEED").unwrap_or(SEED);
     println!("conformance: FORESTAGE_SEED={seed}");
     let mut cases = Vec::new();
     scalars::add(&mut cases);
@@ -118,6 +117,9 @@ struct Tally {
     unwritten: usize,
     different: usize,
 }
+
+/// Of the random documents.
+const SEED: u64 = 403_172_504;
 
 /// Runs all cases on all cores.
 fn judge(stage: &Stage, cases: &[Case]) -> Tally {

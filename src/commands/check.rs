@@ -71,23 +71,31 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         return Err(Failure::new(reason).kind(failure::Kind::Usage));
     }
     let mut failures = modes(&manifest);
+    let opened = if options.decrypt { unopened(&manifest, &root) } else { Failures::new() };
     if options.mode == Mode::SopsFile {
+        let no_identity = opened.iter().filter(|(_, failure)| failure.kind == failure::Kind::NoIdentity);
+        let closed: BTreeSet<_> = no_identity.map(|(placement, _)| std::ptr::from_ref(*placement)).collect();
         for (path, secrets) in by_file(&manifest) {
-            failures.extend(file_failures(path, &secrets, &root, &recipients));
+            // What was opened was examined on the way: reading it once more would tell nothing new.
+            let is_closed =
+                secrets.iter().any(|secret| closed.contains(&std::ptr::from_ref(&secret.placement)));
+            if !options.decrypt || is_closed || !recipients.is_empty() {
+                failures.extend(file_failures(path, &secrets, &root, &recipients));
+            }
         }
     }
-    if options.decrypt {
-        let keyring = Keyring::from_manifest(&manifest.identities, &root);
-        let contents =
-            open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
-        let secrets = manifest.secrets.iter().map(|secret| &secret.placement);
-        let placements = secrets.chain(manifest.templates.iter().map(|template| &template.placement));
-        let contents = contents.secrets.into_iter().chain(contents.templates);
-        failures.extend(
-            placements.zip(contents).filter_map(|(placement, content)| Some((placement, content.err()?))),
-        );
-    }
+    failures.extend(opened);
     report(&manifest, failures).tell(console, true, options.json)
+}
+
+/// The secrets and templates that this machine's identities do not open, and why.
+fn unopened<'m>(manifest: &'m Manifest, root: &Root) -> Failures<'m> {
+    let keyring = Keyring::from_manifest(&manifest.identities, root);
+    let contents = open::contents(manifest, &|path| input::read_file(root, path, input::MAX_SIZE), &keyring);
+    let secrets = manifest.secrets.iter().map(|secret| &secret.placement);
+    let placements = secrets.chain(manifest.templates.iter().map(|template| &template.placement));
+    let contents = contents.secrets.into_iter().chain(contents.templates);
+    placements.zip(contents).filter_map(|(placement, content)| Some((placement, content.err()?))).collect()
 }
 
 type Failures<'m> = Vec<(&'m Placement, Failure)>;

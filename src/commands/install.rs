@@ -110,12 +110,10 @@ fn install(options: &Options, console: &Console) -> Result<Status> {
 /// The lines of sops-install-secrets, under the name of this program.
 fn log_imports(keyring: &Keyring, options: &Options, console: &Console) {
     let program = if options.as_sops_install_secrets { "sops-install-secrets" } else { "forestage" };
+    keyring.read_named();
     for identity in keyring.identities() {
-        if let Some(recipient) = identity.recipients().first() {
-            console.note(&format!(
-                "{program}: Imported {} as age key with fingerprint {recipient}",
-                identity.source
-            ));
+        if let (Some(source), Some(recipient)) = (identity.sources.first(), identity.recipients.first()) {
+            console.note(&format!("{program}: Imported {source} as age key with fingerprint {recipient}"));
         }
     }
 }

@@ -35,6 +35,7 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         (None, []) => Keyring::from_environment(),
         (None, files) => Keyring::from_files(files),
     };
+    keyring.read_all();
     let opens = |path: &PathBuf| {
         let file = SopsFile::parse(Format::of_path(path), input::read(path, input::MAX_SIZE)?)?;
         keyring.open(&file.metadata).map(drop)
@@ -43,20 +44,23 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     if options.json {
         console.print(&to_json(&keyring, &files))?;
     } else {
-        let identities = keyring.identities().iter();
-        let mut lines: Vec<_> =
-            identities.map(|it| format!("{}  {}", it.recipients().join(" or "), it.source)).collect();
+        let identities = keyring.identities().into_iter();
+        let mut lines: Vec<_> = identities
+            .map(|it| format!("{}  {}", it.recipients.join(" or "), it.sources.join(" and ")))
+            .collect();
         lines.extend(files.iter().map(|(path, failure)| {
             format!("{}: {}", path.display(), if failure.is_none() { "opens" } else { "does not open" })
         }));
         lines.push(String::new());
         console.print(lines.join("\n").as_bytes())?;
         if keyring.identities().is_empty() {
-            console.note(&format!("no identity found; looked at: {}", report::few(keyring.absent())));
+            console.note(&format!(
+                "no identity found; looked at: {}",
+                report::few(&keyring.absent().map(str::to_owned).collect::<Vec<_>>())
+            ));
         }
         keyring
             .unread()
-            .iter()
             .for_each(|unread| console.note(&format!("not read: {}: {}", unread.source, unread.reason)));
         for (path, failure) in &files {
             if let Some(failure) = failure {
@@ -83,8 +87,8 @@ fn to_json(keyring: &Keyring, files: &[(&PathBuf, Option<Failure>)]) -> Plaintex
     for identity in keyring.identities() {
         json.begin_object();
         json.key(b"source");
-        json.string(identity.source.as_bytes());
-        report::strings(&mut json, "recipients", identity.recipients().iter().map(String::as_bytes));
+        json.string(identity.sources.join(" and ").as_bytes());
+        report::strings(&mut json, "recipients", identity.recipients.iter().map(String::as_bytes));
         json.end_object();
     }
     json.end_array();

@@ -29,18 +29,7 @@ impl X25519 {
     /// Reads `AGE-SECRET-KEY-1…`; `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let checked = CheckedHrpstring::new::<Bech32>(text).ok()?;
-        // 32 bytes fill 51 characters and a bit of the 52nd; the rest of it is zero.
-        let data = checked.data_part_ascii_no_checksum();
-        if checked.hrp().as_str() != "AGE-SECRET-KEY-"
-            || data.len() != 52
-            || !matches!(data.last(), Some(b'Q' | b'S'))
-        {
-            return None;
-        }
-        let mut secret = Zeroizing::new([0; 32]);
-        secret.iter_mut().zip(checked.byte_iter()).for_each(|(to, byte)| *to = byte);
-        Some(Self::new(secret))
+        bytes(text, "AGE-SECRET-KEY-").map(Self::new)
     }
 
     /// The public key; computed once, when first asked for.
@@ -70,6 +59,27 @@ pub fn recipient(public: &[u8; 32]) -> String {
     text.ok().and_then(std::result::Result::ok).unwrap_or_default()
 }
 
+/// The public key of a recipient; `None` if it is malformed.
+fn public(recipient: &str) -> Option<[u8; 32]> {
+    bytes(recipient, "age").map(|bytes| *bytes)
+}
+
+/// The 32 bytes that follow the prefix.
+fn bytes(text: &str, prefix: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let checked = CheckedHrpstring::new::<Bech32>(text).ok()?;
+    // 32 bytes fill 51 characters and a bit of the 52nd; the rest of it is zero.
+    let data = checked.data_part_ascii_no_checksum();
+    if checked.hrp().as_str() != prefix
+        || data.len() != 52
+        || !matches!(data.last(), Some(b'Q' | b'S' | b'q' | b's'))
+    {
+        return None;
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    bytes.iter_mut().zip(checked.byte_iter()).for_each(|(to, byte)| *to = byte);
+    Some(bytes)
+}
+
 /// X25519, which refuses points that give nothing secret.
 pub(super) fn agree(secret: &[u8; 32], point: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
     let mut shared = MontgomeryPoint(point).mul_clamped(*secret);
@@ -78,16 +88,38 @@ pub(super) fn agree(secret: &[u8; 32], point: [u8; 32]) -> Option<Zeroizing<[u8;
     (bytes.iter().fold(0, |all, byte| all | byte) != 0).then_some(bytes)
 }
 
-impl Unwrap for X25519 {
+/// An identity that opens an entry for this recipient, which may be its own.
+pub(super) struct Named<'k> {
+    key: &'k X25519,
+    recipient: Option<[u8; 32]>,
+}
+
+impl X25519 {
+    /// Spares the computation of the public key where the entry tells it.
+    pub(super) fn named(&self, recipient: &str) -> Named<'_> {
+        let known = self.public.get().copied();
+        Named { key: self, recipient: known.or_else(|| public(recipient)) }
+    }
+}
+
+impl Unwrap for Named<'_> {
     fn unwrap(&self, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Damage> {
         if stanza.kind != STANZA {
             return Ok(None);
         }
         let [share] = stanza.args.as_slice() else { return Err("its X25519 stanza has a wrong form") };
         let share = bytes32(share).ok_or("its X25519 stanza has a wrong form")?;
-        let shared = agree(&self.secret, share).ok_or("its X25519 stanza has a point of low order")?;
-        let salt = [share, *self.public()].concat();
-        open_file_key(&derive(&shared[..], &salt, b"age-encryption.org/v1/X25519"), &stanza.body)
+        let shared = agree(&self.key.secret, share).ok_or("its X25519 stanza has a point of low order")?;
+        let open = |public: [u8; 32]| {
+            let salt = [share, public].concat();
+            open_file_key(&derive(&shared[..], &salt, b"age-encryption.org/v1/X25519"), &stanza.body)
+        };
+        // Whoever wrote a wrong recipient only costs us the computation that a right one spares.
+        let named = self.recipient.map_or(Ok(None), open)?;
+        if named.is_some() || self.recipient == Some(*self.key.public()) {
+            return Ok(named);
+        }
+        open(*self.key.public())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Identities that a command prints: `SOPS_AGE_KEY_CMD`.
+//! Identities that a command prints: `SOPS_AGE_KEY_CMD`, `SOPS_AGE_SSH_PRIVATE_KEY_CMD`.
 //!
 //! The words are split as a shell would, but no shell runs. The command is told which recipient is wanted in
 //! `SOPS_AGE_RECIPIENT`, and what it printed for one is kept for the other files of the run. Each run has a time
@@ -14,46 +14,47 @@ use zeroize::Zeroizing;
 
 use crate::program;
 
-use super::{Keyring, sources::MAX_FILE};
+use super::{
+    found::{Content, Found},
+    read::MAX_FILE,
+};
 
 /// The time that all runs of a command together may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A command that prints identities.
-pub struct KeyCommand {
-    source: &'static str,
+pub(super) struct KeyCommand {
     words: Result<Vec<String>, &'static str>,
+    content: Content,
     runs: Mutex<Runs>,
 }
 
 #[derive(Default)]
 struct Runs {
     /// What was printed for which recipient.
-    done: Vec<(String, Arc<Found>)>,
+    done: Vec<(String, Arc<Run>)>,
     spent: Duration,
 }
 
 /// What one run gave.
-pub(super) struct Found {
-    pub identities: Vec<super::Identity>,
-    pub unread: Vec<super::Unread>,
+pub(super) struct Run {
+    pub found: Found,
     /// Further runs are of no use: the command does not run, or the time is spent.
-    pub last: bool,
+    pub is_last: bool,
 }
 
 impl KeyCommand {
-    /// The command that the variable `source` holds.
-    #[must_use]
-    pub fn new(source: &'static str, line: &str) -> Self {
-        Self { source, words: split(line), runs: Mutex::default() }
+    /// The command that a variable holds, and how to understand what it prints.
+    pub(super) fn new(line: &str, content: Content) -> Self {
+        Self { words: split(line), content, runs: Mutex::default() }
     }
 
     /// Runs the command for a recipient, once.
-    pub(super) fn run(&self, recipient: &str) -> Arc<Found> {
+    pub(super) fn run(&self, recipient: &str) -> Arc<Run> {
         // Files are opened in parallel; the command still runs one at a time.
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, found)) = runs.done.iter().find(|(name, _)| name == recipient) {
-            return Arc::clone(found);
+        if let Some((_, run)) = runs.done.iter().find(|(name, _)| name == recipient) {
+            return Arc::clone(run);
         }
         let start = Instant::now();
         let printed = match &self.words {
@@ -61,16 +62,11 @@ impl KeyCommand {
             Err(reason) => Err((*reason).to_owned()),
         };
         runs.spent = runs.spent.saturating_add(start.elapsed());
-        let last = printed.is_err();
-        let mut keyring = Keyring::default();
-        match printed {
-            Ok(text) => keyring.add_age_text(self.source, &text),
-            Err(reason) => keyring.skip(self.source, reason),
-        }
-        let Keyring { identities, unread, .. } = keyring;
-        let found = Arc::new(Found { identities, unread, last });
-        runs.done.push((recipient.to_owned(), Arc::clone(&found)));
-        found
+        let is_last = printed.is_err();
+        let found = printed.map_or_else(Found::unread, |text| Found::of(self.content, &text));
+        let run = Arc::new(Run { found, is_last });
+        runs.done.push((recipient.to_owned(), Arc::clone(&run)));
+        run
     }
 }
 

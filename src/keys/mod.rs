@@ -1,24 +1,27 @@
 //! Identities, and how each opens a data key.
 //!
-//! A [`Keyring`] holds all identities of a run. Nothing about them is computed before it is needed, none is tried
-//! twice on one key entry, and commands are run only after every local identity has failed. An identity that cannot
-//! be read is a line in the failure, never a failure of the run. Facts: sops-format.md 4.4, 5 and 6.
+//! A [`Keyring`] knows the places where a run finds identities. A place is read when a file first asks for a kind of
+//! key that it may hold; nothing is computed before it is needed, and commands are run only after every local
+//! identity has failed. An identity that cannot be read is a line in the failure, never a failure of the run.
+//! Facts: sops-format.md 4.4, 5 and 6.
 
 pub mod age;
 mod age_file;
-pub mod command;
+mod command;
+mod found;
+mod identity;
+mod place;
+mod read;
 mod report;
-pub mod sources;
+mod sources;
 pub mod ssh;
 
-use std::{collections::BTreeMap, env, path::PathBuf, ptr, sync::OnceLock};
+use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
 use crate::{
-    failure::Result,
-    manifest::Identities,
-    root::Root,
+    failure,
     sops::{
         DataKey,
         metadata::{KeyEntry, KeyKind, Metadata},
@@ -27,72 +30,36 @@ use crate::{
 };
 
 use self::{
-    age::X25519,
     age_file::{AgeFile, Damage, dearmor},
-    command::KeyCommand,
-    ssh::Ed25519,
+    identity::{Identity, Kinds},
+    place::Place,
 };
 
 /// All identities of a run, and what became of the places where they were looked for.
 #[derive(Default)]
 pub struct Keyring {
-    identities: Vec<Identity>,
-    unread: Vec<Unread>,
-    absent: Vec<String>,
-    commands: Vec<KeyCommand>,
-    /// Which identity has which recipient; made when the first file is opened.
-    names: OnceLock<BTreeMap<String, usize>>,
+    /// In the order in which they are tried.
+    places: Vec<Place>,
 }
 
-/// A private key that this machine has.
-pub struct Identity {
-    /// Where it came from: a path or the name of a variable; several if it was found more than once.
-    pub source: String,
-    key: Key,
-}
-
-enum Key {
-    X25519(X25519),
-    /// For ssh-ed25519 stanzas, and, if `converts`, as the age identity that ssh-to-age makes of it.
-    Ssh {
-        key: Ed25519,
-        converts: bool,
-    },
-}
-
-/// A source, or a line of one, that gave no identity.
+/// An identity, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
-    /// The path or the name of the variable.
-    pub source: String,
-    /// Why not.
-    pub reason: String,
+pub struct Listed<'k> {
+    /// The places that have it: paths and names of variables.
+    pub sources: Vec<&'k str>,
+    /// Its public side, as files are encrypted to it.
+    pub recipients: Vec<String>,
+    /// The manifest names one of its places.
+    pub is_named: bool,
 }
 
-impl Identity {
-    /// Its public side, as files are encrypted to it.
-    #[must_use]
-    pub fn recipients(&self) -> Vec<String> {
-        match &self.key {
-            Key::X25519(key) => vec![key.recipient()],
-            Key::Ssh { key, converts: true } => vec![key.converted().recipient(), key.recipient()],
-            Key::Ssh { key, converts: false } => vec![key.recipient()],
-        }
-    }
-
-    fn x25519(&self) -> Option<&X25519> {
-        match &self.key {
-            Key::X25519(key) => Some(key),
-            Key::Ssh { key, converts } => converts.then(|| key.converted()),
-        }
-    }
-
-    fn ssh(&self) -> Option<&Ed25519> {
-        match &self.key {
-            Key::Ssh { key, .. } => Some(key),
-            Key::X25519(_) => None,
-        }
-    }
+/// A place, or a line of one, that gave no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread<'k> {
+    /// The path or the name of the variable.
+    pub source: &'k str,
+    /// Why not.
+    pub reason: &'k str,
 }
 
 /// How many curve operations are spent on key entries that name other recipients: names may be wrong, but ten thousand
@@ -102,77 +69,83 @@ const MISNAMED: usize = 1024;
 /// What was learned while a file could not be opened.
 #[derive(Default)]
 struct Attempt {
-    /// Key entries that nobody can open, and why.
-    damaged: Vec<(String, Damage)>,
+    /// The recipients of key entries that nobody can open, and why.
+    damaged: BTreeMap<String, Damage>,
     /// The recipients by whose entries groups were opened.
     opened: Vec<String>,
     /// Why the parts of the data key could not be put together.
     parts: Option<&'static str>,
-    /// What commands said.
-    unread: Vec<Unread>,
+    /// What commands said: the name of the variable, and the reason.
+    unread: Vec<(String, String)>,
 }
 
 impl Keyring {
-    /// The identities in these files, and no others.
+    /// Reads every place, whether it is needed or not.
+    pub fn read_all(&self) {
+        self.places.iter().for_each(|place| {
+            place.found();
+        });
+    }
+
+    /// Reads the places that the manifest names.
+    pub fn read_named(&self) {
+        self.places.iter().filter(|place| place.is_named).for_each(|place| {
+            place.found();
+        });
+    }
+
+    /// The identities in the places that were read, in the order in which they are tried, each once.
     #[must_use]
-    pub fn from_files(paths: &[PathBuf]) -> Self {
-        let mut keyring = Self::default();
-        for path in paths {
-            keyring.add_file(path);
+    pub fn identities(&self) -> Vec<Listed<'_>> {
+        let mut listed: Vec<Listed> = Vec::new();
+        let mut known = BTreeMap::new();
+        for (place, found) in self.read_places() {
+            for identity in &found.identities {
+                let recipients = identity.recipients();
+                let at = *known.entry(recipients.clone()).or_insert(listed.len());
+                match listed.get_mut(at) {
+                    Some(same) => {
+                        same.is_named |= place.is_named;
+                        if !same.sources.contains(&place.source.as_str()) {
+                            same.sources.push(&place.source);
+                        }
+                    }
+                    None => listed.push(Listed {
+                        sources: vec![&place.source],
+                        recipients,
+                        is_named: place.is_named,
+                    }),
+                }
+            }
         }
-        keyring
+        listed
     }
 
-    /// The identities that sops itself would find.
-    #[must_use]
-    pub fn from_environment() -> Self {
-        let mut keyring = Self::default();
-        keyring.add_environment(|name| env::var_os(name));
-        keyring
+    /// The places that were read, and lines of them, that gave no identity.
+    pub fn unread(&self) -> impl Iterator<Item = Unread<'_>> {
+        self.read_places().flat_map(|(place, found)| {
+            found.unread.iter().map(|reason| Unread { source: &place.source, reason })
+        })
     }
 
-    /// The identities that a manifest names, and behind them those that sops itself would find.
-    ///
-    /// As in sops-install-secrets, a manifest with age identities hides `SOPS_AGE_KEY_FILE`.
-    #[must_use]
-    pub fn from_manifest(named: &Identities, root: &Root) -> Self {
-        let mut keyring = Self::default();
-        let shown = |path: &PathBuf| root.join(path).display().to_string();
-        if let Some(path) = &named.age_key_file {
-            keyring.add_age_file(&shown(path), root, path);
-        }
-        for path in &named.age_ssh_key_paths {
-            keyring.add_ssh_file(&shown(path), root, path, true);
-        }
-        for path in named.ssh_key_paths.iter().chain(&named.gnupg_home) {
-            keyring.skip(&path.display().to_string(), "OpenPGP keys are not supported by this build");
-        }
-        let hides = named.age_key_file.is_some() || !named.age_ssh_key_paths.is_empty();
-        keyring.add_environment(|name| env::var_os(name).filter(|_| !(hides && name == "SOPS_AGE_KEY_FILE")));
-        keyring
+    /// The places that were read where an identity might have been, and nothing was.
+    pub fn absent(&self) -> impl Iterator<Item = &str> {
+        self.read_places().filter(|(_, found)| found.absent).map(|(place, _)| place.source.as_str())
     }
 
-    /// The identities, in the order in which they are tried.
-    #[must_use]
-    pub fn identities(&self) -> &[Identity] {
-        &self.identities
+    fn read_places(&self) -> impl Iterator<Item = (&Place, &found::Found)> {
+        self.places.iter().filter_map(|place| Some((place, place.read()?)))
     }
 
-    /// Sources and lines that gave no identity.
-    #[must_use]
-    pub fn unread(&self) -> &[Unread] {
-        &self.unread
-    }
-
-    /// Places where an identity might have been, and nothing was.
-    #[must_use]
-    pub fn absent(&self) -> &[String] {
-        &self.absent
+    /// The identities of the places that may hold one of these kinds.
+    fn identities_of(&self, kinds: Kinds) -> impl Iterator<Item = &Identity> + Clone {
+        let places = self.places.iter().filter(move |place| place.holds.meets(kinds));
+        places.flat_map(|place| &place.found().identities)
     }
 
     /// Recovers the data key of a file. Fails as [`Kind::NoIdentity`](crate::failure::Kind::NoIdentity), with what the
     /// file is encrypted to and what became of each identity.
-    pub fn open(&self, metadata: &Metadata) -> Result<DataKey> {
+    pub fn open(&self, metadata: &Metadata) -> failure::Result<DataKey> {
         let mut attempt = Attempt::default();
         let groups = &metadata.groups;
         let mut parts: Vec<Option<Part>> =
@@ -181,56 +154,103 @@ impl Keyring {
             return Ok(key);
         }
         // What talks to another process comes last, and only for groups that are still closed.
-        for (part, group) in parts.iter_mut().zip(groups).filter(|(part, _)| part.is_none()) {
-            *part = self.commands.iter().find_map(|command| run_for_group(command, group, &mut attempt));
-        }
-        whole(&parts, metadata, &mut attempt).ok_or_else(|| report::no_identity(self, metadata, &attempt))
-    }
-
-    /// Opens one entry of the group with one of the identities.
-    fn open_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
-        if self.identities.is_empty() {
-            return None;
-        }
-        let entries = || group.iter().filter(|entry| entry.kind == KeyKind::Age);
-        // First each entry with the identity that it names.
-        let mut unlimited = usize::MAX;
-        for (entry, identity) in entries().filter_map(|entry| Some((entry, self.named(entry)?))) {
-            match open_entry([identity].into_iter(), entry, &mut unlimited) {
-                Ok(Some(part)) => {
-                    attempt.opened.push(entry.recipient.clone());
-                    return Some(part);
-                }
-                Ok(None) => {}
-                Err(damage) => attempt.damaged.push((entry.recipient.clone(), damage)),
+        for (at, group) in groups.iter().enumerate() {
+            let Some(part @ None) = parts.get_mut(at) else { continue };
+            *part = self.ask_for_group(group, &mut attempt);
+            if part.is_some()
+                && let Some(key) = whole(&parts, metadata, &mut attempt)
+            {
+                return Ok(key);
             }
         }
-        let mut budget = MISNAMED;
-        for entry in entries() {
-            let named = self.named(entry);
-            let others =
-                self.identities.iter().filter(|other| named.is_none_or(|named| !ptr::eq(*other, named)));
-            match open_entry(others, entry, &mut budget) {
-                Ok(Some(part)) => {
-                    attempt.opened.push(entry.recipient.clone());
+        Err(report::no_identity(self, metadata, &attempt))
+    }
+
+    /// Opens one entry of the group with an identity that this machine has.
+    fn open_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        let entries: Vec<&KeyEntry> = group.iter().filter(|entry| entry.kind == KeyKind::Age).collect();
+        self.open_named(&entries, attempt).or_else(|| self.open_misnamed(&entries, attempt))
+    }
+
+    /// Opens one of the age entries with an identity that it names.
+    fn open_named(&self, entries: &[&KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        let asked =
+            entries.iter().fold(Kinds::NONE, |all, entry| all.and(Kinds::of_recipient(&entry.recipient)));
+        let names: BTreeMap<&str, &KeyEntry> =
+            entries.iter().rev().map(|entry| (name_of(&entry.recipient), *entry)).collect();
+        for place in self.places.iter().filter(|place| place.holds.meets(asked)) {
+            let identities = &place.found().identities;
+            for identity in identities {
+                let entry = match (entries, identities.as_slice()) {
+                    // Its own name costs an identity more than trying it.
+                    ([only], [_]) => Some(*only),
+                    _ => identity.recipients().iter().find_map(|own| names.get(own.as_str()).copied()),
+                };
+                let Some(entry) = entry else { continue };
+                let opened = open_entry([identity].into_iter(), entry, &mut usize::MAX.clone());
+                if let Some(part) = attempt.note(entry, opened) {
                     return Some(part);
                 }
-                Ok(None) => {}
-                Err(_) if named.is_some() => {}
-                Err(damage) => attempt.damaged.push((entry.recipient.clone(), damage)),
             }
         }
         None
     }
 
-    /// The identity that a key entry names.
-    fn named(&self, entry: &KeyEntry) -> Option<&Identity> {
-        let names = self.names.get_or_init(|| {
-            let all = self.identities.iter().enumerate();
-            all.flat_map(|(at, identity)| identity.recipients().into_iter().map(move |name| (name, at)))
-                .collect()
-        });
-        self.identities.get(*names.get(name_of(&entry.recipient))?)
+    /// Opens one of the age entries with any identity: what an entry says of its recipient may be wrong.
+    fn open_misnamed(&self, entries: &[&KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        let mut budget = MISNAMED;
+        entries.iter().find_map(|entry| {
+            let opened = open_file(entry, |file| {
+                let asked =
+                    file.stanzas.iter().fold(Kinds::NONE, |all, it| all.and(Kinds::of_stanza(it.kind)));
+                open_with(self.identities_of(asked), file, &entry.recipient, &mut budget)
+            });
+            attempt.note(entry, opened)
+        })
+    }
+
+    /// Runs the commands for the age entries of the group, until what one prints opens an entry.
+    fn ask_for_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        for (place, command) in self.places.iter().filter_map(|place| Some((place, place.command()?))) {
+            for entry in group.iter().filter(|entry| {
+                let asked = Kinds::of_recipient(&entry.recipient);
+                entry.kind == KeyKind::Age && (asked == Kinds::NONE || place.holds.meets(asked))
+            }) {
+                let run = command.run(&entry.recipient);
+                let opened = open_entry(run.found.identities.iter(), entry, &mut MISNAMED.clone());
+                if let Some(part) = attempt.note(entry, opened) {
+                    return Some(part);
+                }
+                for reason in &run.found.unread {
+                    let unread = (place.source.clone(), reason.clone());
+                    if !attempt.unread.contains(&unread) {
+                        attempt.unread.push(unread);
+                    }
+                }
+                if run.is_last {
+                    break;
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Attempt {
+    /// Keeps in mind what became of an entry.
+    fn note(&mut self, entry: &KeyEntry, opened: Result<Option<Part>, Damage>) -> Option<Part> {
+        match opened {
+            Ok(part) => {
+                if part.is_some() {
+                    self.opened.push(entry.recipient.clone());
+                }
+                part
+            }
+            Err(damage) => {
+                self.damaged.entry(entry.recipient.clone()).or_insert(damage);
+                None
+            }
+        }
     }
 }
 
@@ -284,15 +304,27 @@ fn open_entry<'i>(
     identities: impl Iterator<Item = &'i Identity> + Clone,
     entry: &KeyEntry,
     budget: &mut usize,
-) -> std::result::Result<Option<Part>, Damage> {
+) -> Result<Option<Part>, Damage> {
+    open_file(entry, |file| open_with(identities, file, &entry.recipient, budget))
+}
+
+fn open_file<T>(entry: &KeyEntry, open: impl FnOnce(&AgeFile) -> Result<T, Damage>) -> Result<T, Damage> {
     let bytes = dearmor(&entry.enc)?;
-    let file = AgeFile::parse(&bytes)?;
+    open(&AgeFile::parse(&bytes)?)
+}
+
+fn open_with<'i>(
+    identities: impl Iterator<Item = &'i Identity> + Clone,
+    file: &AgeFile,
+    recipient: &str,
+    budget: &mut usize,
+) -> Result<Option<Part>, Damage> {
     let cost = file.stanzas.iter().filter(|stanza| stanza.kind == age::STANZA).count();
     if cost > 0 {
         for identity in identities.clone().filter_map(Identity::x25519) {
             let Some(left) = budget.checked_sub(cost) else { break };
             *budget = left;
-            if let Some(part) = file.open(identity)? {
+            if let Some(part) = file.open(&identity.named(recipient))? {
                 return Ok(Some(part));
             }
         }
@@ -306,36 +338,12 @@ fn open_entry<'i>(
     Ok(None)
 }
 
-/// Runs a command for each age entry of the group until what it prints opens the entry.
-fn run_for_group(command: &KeyCommand, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
-    for entry in group.iter().filter(|entry| entry.kind == KeyKind::Age) {
-        let found = command.run(&entry.recipient);
-        match open_entry(found.identities.iter(), entry, &mut MISNAMED.clone()) {
-            Ok(Some(part)) => {
-                attempt.opened.push(entry.recipient.clone());
-                return Some(part);
-            }
-            Ok(None) => {}
-            Err(damage) => attempt.damaged.push((entry.recipient.clone(), damage)),
-        }
-        for unread in &found.unread {
-            if !attempt.unread.contains(unread) {
-                attempt.unread.push(unread.clone());
-            }
-        }
-        if found.last {
-            break;
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod fixtures;
 
 #[cfg(test)]
 mod tests {
-    use super::{fixtures as f, *};
+    use super::{command::KeyCommand, fixtures as f, found::Content, place::Origin, *};
     use crate::{failure::Kind, sops::rules::Selector};
 
     fn entry(recipient: &str, enc: &str) -> KeyEntry {
@@ -354,9 +362,14 @@ mod tests {
         }
     }
 
+    fn add(keyring: &mut Keyring, source: &str, content: Content, text: &str) {
+        let text = Origin::Text(content, Zeroizing::new(text.into()));
+        keyring.places.push(Place::new(source, Kinds::ALL, text));
+    }
+
     fn keyring(text: &str) -> Keyring {
         let mut keyring = Keyring::default();
-        keyring.add_age_text("/keys.txt", text.as_bytes());
+        add(&mut keyring, "/keys.txt", Content::Age, text);
         keyring
     }
 
@@ -384,12 +397,12 @@ mod tests {
     fn ssh_keys_open_both_kinds_of_recipients() {
         let ssh = metadata(vec![vec![entry(&format!("{} host", f::SSH_PUBLIC), f::ENTRY_SSH)]], 0);
         let mut keyring = Keyring::default();
-        keyring.add_ssh("/ssh", f::SSH.as_bytes(), true);
+        add(&mut keyring, "/ssh", Content::Ssh { converts: true }, f::SSH);
         assert_eq!(opened(&keyring, &ssh).as_deref(), Some(&f::DATA_KEY_SSH[..]));
-        assert_eq!(keyring.identities()[0].recipients(), [f::SSH_AS_AGE, f::SSH_PUBLIC]);
+        assert_eq!(keyring.identities()[0].recipients, [f::SSH_AS_AGE, f::SSH_PUBLIC]);
         assert_eq!(opened(&keyring, &metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 0)), None);
         let mut other = Keyring::default();
-        other.add_ssh("/ssh", f::PKCS8.as_bytes(), true);
+        add(&mut other, "/ssh", Content::Ssh { converts: true }, f::PKCS8);
         assert_eq!(opened(&other, &ssh), None);
     }
 
@@ -452,7 +465,8 @@ mod tests {
         let file = metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 0);
         let command = |line: String| {
             let mut keyring = keyring(f::B);
-            keyring.commands.push(KeyCommand::new("SOPS_AGE_KEY_CMD", &line));
+            let command = Origin::Command(KeyCommand::new(&line, Content::Age));
+            keyring.places.push(Place::new("SOPS_AGE_KEY_CMD", Kinds::AGE, command));
             keyring
         };
         let asks =
@@ -470,7 +484,7 @@ mod tests {
         }
         // Not run when it is not needed.
         let mut local = command("false".to_owned());
-        local.add_age_text("/a", f::A.as_bytes());
+        add(&mut local, "/a", Content::Age, f::A);
         assert!(opened(&local, &file).is_some());
     }
 }

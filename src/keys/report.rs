@@ -7,7 +7,7 @@ use crate::{
     sops::metadata::{KeyKind, Metadata},
 };
 
-use super::{Attempt, Identity, Keyring, name_of};
+use super::{Attempt, Keyring, Listed, Unread, name_of};
 
 /// How many lines a fact may have.
 const LINES: usize = 10;
@@ -35,40 +35,41 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
         );
     }
     let opened: BTreeSet<&str> = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
-    let has = |names: &dyn Fn(&str) -> bool, identity: &Identity| {
-        identity.recipients().iter().any(|own| names(own))
-    };
-    let opens = |identity: &Identity| has(&|own| opened.contains(own), identity);
-    let named = |identity: &Identity| has(&|own| seen.contains(&(KeyKind::Age, own)), identity);
-    let tried = lines(keyring.identities().iter(), |identity| {
+    let identities = keyring.identities();
+    let has =
+        |names: &dyn Fn(&str) -> bool, identity: &Listed| identity.recipients.iter().any(|own| names(own));
+    let opens = |identity: &Listed| has(&|own| opened.contains(own), identity);
+    let named = |identity: &Listed| has(&|own| seen.contains(&(KeyKind::Age, own)), identity);
+    let tried = lines(identities.iter(), |identity| {
         let why = match identity {
             identity if opens(identity) => "opens its key group",
             identity if named(identity) => "the file names it, but its key entry does not open",
             _ => "not among them",
         };
-        format!("{}: {}: {why}", identity.source, identity.recipients().join(" or "))
+        format!("{}: {}: {why}", identity.sources.join(" and "), identity.recipients.join(" or "))
     });
     failure = failure.fact("tried", if tried.is_empty() { "nothing: there is no identity" } else { &tried });
-    let unread = keyring.unread().iter().chain(&attempt.unread);
+    let told = attempt.unread.iter().map(|(source, reason)| Unread { source, reason });
+    let unread = keyring.unread().chain(told);
     let facts = [
         (
             "damaged",
             lines(attempt.damaged.iter(), |(recipient, damage)| format!("{}: {damage}", shown(recipient))),
         ),
         ("not read", lines(unread, |unread| format!("{}: {}", unread.source, unread.reason))),
-        ("not there", lines(keyring.absent().iter(), String::clone)),
+        ("not there", lines(keyring.absent(), str::to_owned)),
     ];
     for (label, text) in facts.into_iter().filter(|(_, text)| !text.is_empty()) {
         failure = failure.fact(label, text);
     }
-    if keyring.identities().is_empty() {
+    if identities.is_empty() {
         return failure.fix(
             "give it an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or ageSshKeyPaths in a \
              manifest, --identity or SOPS_AGE_KEY_FILE on the command line",
         );
     }
-    let others = keyring.identities().iter().filter(|identity| !named(identity) && !opens(identity));
-    match others.flat_map(Identity::recipients).next() {
+    let others = identities.iter().filter(|identity| !named(identity) && !opens(identity));
+    match others.flat_map(|identity| &identity.recipients).next() {
         Some(recipient) => {
             failure.fix(format!("add {recipient} to .sops.yaml, then run sops updatekeys on the file"))
         }

@@ -1,0 +1,138 @@
+//! What a file, a variable or a command holds: text -> identities.
+//!
+//! Text is taken apart line by line, so that one line that is not understood costs that line. Facts: sops-format.md 5.2.
+
+use super::{
+    age::X25519,
+    identity::{Identity, Key},
+    ssh::Ed25519,
+};
+
+/// What was found in one place.
+#[derive(Default)]
+pub(super) struct Found {
+    pub identities: Vec<Identity>,
+    /// Why the place, or a line of it, gave no identity.
+    pub unread: Vec<String>,
+    /// Nothing is there, and nothing need be.
+    pub absent: bool,
+}
+
+/// How a text is to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Whatever it looks like.
+    Any,
+    /// Age identities, one a line, with comments and empty lines between.
+    Age,
+    /// The same, with blanks between identities too, as sops 3.13 reads a variable.
+    AgeWords,
+    /// An SSH private key: for SSH's own recipients, and, if it `converts`, for those that ssh-to-age makes.
+    Ssh { converts: bool },
+}
+
+impl Found {
+    /// Nothing, for this reason.
+    pub(super) fn unread(reason: impl Into<String>) -> Self {
+        Self { unread: vec![reason.into()], ..Self::default() }
+    }
+
+    /// The identities in a text.
+    pub(super) fn of(content: Content, text: &[u8]) -> Self {
+        let mut found = Self::default();
+        match content {
+            Content::Any if text.starts_with(b"-----BEGIN ") && !is_encrypted(text) => {
+                found.ssh(text, true);
+            }
+            Content::Ssh { converts } => found.ssh(text, converts),
+            Content::Any | Content::Age | Content::AgeWords if is_encrypted(text) => {
+                found.skip("it is protected by a passphrase, which is not supported by this build");
+            }
+            Content::Any | Content::Age if text.starts_with(b"-----BEGIN ") => {
+                found.skip("it holds an SSH or other private key where age identities belong");
+            }
+            Content::Any | Content::Age => {
+                for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+                    let line = line.strip_suffix(b"\r").unwrap_or(line);
+                    if !line.is_empty() && !line.starts_with(b"#") {
+                        found.age(line, at);
+                    }
+                }
+            }
+            Content::AgeWords => {
+                for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+                    if !line.starts_with(b"#") {
+                        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+                        words.for_each(|word| found.age(word, at));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn ssh(&mut self, text: &[u8], converts: bool) {
+        match Ed25519::parse(text) {
+            Ok(key) => self.add(Key::Ssh { key, converts }),
+            Err(reason) => self.skip(reason),
+        }
+    }
+
+    fn age(&mut self, text: &[u8], line: usize) {
+        let starts = |prefix: &str| text.starts_with(prefix.as_bytes());
+        let reason = if starts("AGE-PLUGIN-") {
+            "an identity of an age plugin, which is not supported by this build"
+        } else if starts("AGE-SECRET-KEY-PQ-1") {
+            "a post-quantum identity, which is not supported by this build"
+        } else if !starts("AGE-SECRET-KEY-1") {
+            "not an age identity"
+        } else if let Some(key) = std::str::from_utf8(text).ok().and_then(X25519::parse) {
+            return self.add(Key::X25519(key));
+        } else {
+            "a damaged age identity: its checksum or length is wrong"
+        };
+        self.skip(format!("line {}: {reason}", line.saturating_add(1)));
+    }
+
+    fn add(&mut self, key: Key) {
+        self.identities.push(Identity { key });
+    }
+
+    fn skip(&mut self, reason: impl Into<String>) {
+        self.unread.push(reason.into());
+    }
+}
+
+/// Is it an identity file that age encrypted?
+fn is_encrypted(file: &[u8]) -> bool {
+    file.starts_with(b"age-encryption") || file.starts_with(b"-----BEGIN AGE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixtures as f, *};
+
+    #[test]
+    fn a_bad_line_costs_that_line() {
+        let text = format!(
+            "# note\n\n{}\r\nAGE-PLUGIN-X-1\n {}\n{}\nAGE-SECRET-KEY-PQ-1X\n{}X\n{}",
+            f::A,
+            f::B,
+            f::A,
+            f::B,
+            f::C
+        );
+        let found = Found::of(Content::Age, text.as_bytes());
+        let recipients: Vec<_> = found.identities.iter().flat_map(Identity::recipients).collect();
+        assert_eq!(recipients, [f::A_PUBLIC, f::A_PUBLIC, f::C_PUBLIC]);
+        assert_eq!(
+            found.unread,
+            [
+                "line 4: an identity of an age plugin, which is not supported by this build",
+                "line 5: not an age identity",
+                "line 7: a post-quantum identity, which is not supported by this build",
+                "line 8: a damaged age identity: its checksum or length is wrong",
+            ]
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! A place where identities may be: a file, a variable, a command.
+//!
+//! It is read once, when a sops file first asks for a kind of key that it may hold, and not at all if none does.
+
+use std::{io::ErrorKind, path::PathBuf, sync::OnceLock};
+
+use zeroize::Zeroizing;
+
+use crate::root::Root;
+
+use super::{
+    command::KeyCommand,
+    found::{Content, Found},
+    identity::Kinds,
+    read::read,
+};
+
+/// A place where identities may be.
+pub(super) struct Place {
+    /// Its path, or the name of the variable.
+    pub source: String,
+    /// What may be found there.
+    pub holds: Kinds,
+    /// The manifest names it.
+    pub is_named: bool,
+    origin: Origin,
+    found: OnceLock<Found>,
+}
+
+/// How to get at what the place holds.
+pub(super) enum Origin {
+    /// A file, and where its absolute path begins. A default place need not be there.
+    File {
+        root: Root,
+        path: PathBuf,
+        content: Content,
+        is_default: bool,
+    },
+    Text(Content, Zeroizing<Vec<u8>>),
+    /// A command, run for one recipient at a time, and only when everything else has failed.
+    Command(KeyCommand),
+    /// A place that cannot be used.
+    Unusable(&'static str),
+}
+
+impl Place {
+    pub(super) fn new(source: impl Into<String>, holds: Kinds, origin: Origin) -> Self {
+        Self { source: source.into(), holds, is_named: false, origin, found: OnceLock::new() }
+    }
+
+    /// What the place holds; read on the first call.
+    pub(super) fn found(&self) -> &Found {
+        self.found.get_or_init(|| match &self.origin {
+            Origin::Text(content, text) => Found::of(*content, text),
+            Origin::Unusable(reason) => Found::unread(*reason),
+            Origin::Command(_) => Found::default(),
+            Origin::File { root, path, content, is_default } => match root.open(path) {
+                Ok(file) => read(&file).map_or_else(Found::unread, |text| Found::of(*content, &text)),
+                Err(error)
+                    if *is_default
+                        && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+                {
+                    Found { absent: true, ..Found::default() }
+                }
+                Err(error) => Found::unread(error.to_string()),
+            },
+        })
+    }
+
+    /// What the place holds, if it was read.
+    pub(super) fn read(&self) -> Option<&Found> {
+        self.found.get()
+    }
+
+    /// The command that this place is.
+    pub(super) const fn command(&self) -> Option<&KeyCommand> {
+        match &self.origin {
+            Origin::Command(command) => Some(command),
+            _ => None,
+        }
+    }
+}

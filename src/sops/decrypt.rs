@@ -102,6 +102,10 @@ impl Walk<'_> {
             // Nothing encrypts to nothing.
             Value::Str(text) if text.is_empty() => {}
             Value::Str(text) => {
+                let long = self.cipher.open_long(text, &self.path, self.mac.hash_mut());
+                if long.map_err(|fault| self.failure("the value", fault))? {
+                    return Ok(());
+                }
                 let text = mem::take(text);
                 *value = self.open(text).map_err(|fault| self.failure("the value", fault))?;
             }

@@ -43,6 +43,11 @@ impl Mac {
         }
     }
 
+    /// The hash, for an encrypted string that is taken in while it is decrypted.
+    pub(super) fn hash_mut(&mut self) -> &mut Sha512 {
+        &mut self.hash
+    }
+
     /// Compares with the MAC that the file holds.
     pub fn verify(self, cipher: &Cipher, metadata: &Metadata) -> Result<()> {
         if metadata.mac.is_empty() {

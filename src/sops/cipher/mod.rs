@@ -5,21 +5,27 @@
 //! since the nonce may have any length from one byte (sops writes 32) and the data key 16, 24 or 32 bytes.
 //! Facts: sops-format.md 1.1 to 1.3, and the Go library's aes package.
 
+mod form;
+mod long;
+mod path;
+
 use std::fmt;
 
 use aes::{
     Aes128Enc, Aes192Enc, Aes256Enc, Block,
     cipher::{BlockCipher, BlockEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipherCore, consts::U16},
 };
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use ctr::{CtrCore, flavors::Ctr32BE};
 use ghash::{GHash, universal_hash::UniversalHash};
 use subtle::ConstantTimeEq;
 
-use crate::{json::plain_prefix, plaintext::Plaintext};
+use crate::plaintext::Plaintext;
+
+use self::form::{Form, decode_base64};
+pub use self::{
+    form::{Type, is_encrypted_comment},
+    path::Path,
+};
 
 const BLOCK: usize = 16;
 
@@ -33,23 +39,6 @@ enum Aes {
     Of128(Box<Aes128Enc>),
     Of192(Box<Aes192Enc>),
     Of256(Box<Aes256Enc>),
-}
-
-/// What follows `type:` in an encrypted value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
-    /// `str`
-    Str,
-    /// `int`
-    Int,
-    /// `float`
-    Float,
-    /// `bool`
-    Bool,
-    /// `time`
-    Time,
-    /// `comment`
-    Comment,
 }
 
 /// Why a value cannot be decrypted. Never holds bytes of it.
@@ -90,33 +79,6 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Type {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Str => "str",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Bool => "bool",
-            Self::Time => "time",
-            Self::Comment => "comment",
-        })
-    }
-}
-
-impl Type {
-    fn named(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"str" => Self::Str,
-            b"int" => Self::Int,
-            b"float" => Self::Float,
-            b"bool" => Self::Bool,
-            b"time" => Self::Time,
-            b"comment" => Self::Comment,
-            _ => return None,
-        })
-    }
-}
-
 impl Cipher {
     /// Sets AES and GHASH up for a data key of 16, 24 or 32 bytes.
     pub fn new(data_key: &[u8]) -> Result<Self, Fault> {
@@ -140,14 +102,8 @@ impl Cipher {
 
     /// As [`open`](Self::open), with the path of the value as additional data.
     pub fn open_at(&self, text: Plaintext, path: &Path) -> Result<(Type, Plaintext), Fault> {
-        match path.levels.last() {
-            None => self.open(text, b":"),
-            Some(level) => {
-                let mut hash = level.hash.clone();
-                hash.update_padded(path.bytes.get(level.hashed()..).unwrap_or_default());
-                self.open_hashed(text, hash, level.end)
-            }
-        }
+        let (hash, aad) = path.hash();
+        self.open_hashed(text, hash, aad)
     }
 
     /// `hash` has taken in the additional data, padded, whose length was `aad` bytes.
@@ -237,155 +193,11 @@ fn lengths(aad: usize, data: usize) -> Block {
     block
 }
 
-/// The path of a value, as additional data: each key followed by `:`; the root is `:`.
-///
-/// The whole blocks of each level are hashed once, so that a long key above many values costs its length once.
-pub struct Path<'c> {
-    cipher: &'c Cipher,
-    bytes: Vec<u8>,
-    levels: Vec<Level>,
-}
-
-struct Level {
-    /// Length of the path down to this level.
-    end: usize,
-    /// GHASH over the whole blocks of it.
-    hash: GHash,
-}
-
-impl Level {
-    fn hashed(&self) -> usize {
-        self.end - self.end % BLOCK
-    }
-}
-
-impl<'c> Path<'c> {
-    /// The root.
-    #[must_use]
-    pub fn new(cipher: &'c Cipher) -> Self {
-        Self { cipher, bytes: Vec::new(), levels: Vec::new() }
-    }
-
-    /// Goes down to `key`.
-    pub fn enter(&mut self, key: &[u8]) {
-        let (hashed, mut hash) = match self.levels.last() {
-            Some(level) => (level.hashed(), level.hash.clone()),
-            None => (0, self.cipher.ghash.clone()),
-        };
-        self.bytes.extend_from_slice(key);
-        self.bytes.push(b':');
-        let level = Level { end: self.bytes.len(), hash: self.cipher.ghash.clone() };
-        hash.update_padded(self.bytes.get(hashed..level.hashed()).unwrap_or_default());
-        self.levels.push(Level { hash, ..level });
-    }
-
-    /// Comes back from the key that was entered last.
-    pub fn leave(&mut self) {
-        self.levels.pop();
-        self.bytes.truncate(self.levels.last().map_or(0, |level| level.end));
-    }
-}
-
-/// For people: the keys joined by `:`.
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.bytes.strip_suffix(b":").unwrap_or_default()))
-    }
-}
-
-/// Where the parts of an encrypted value stand.
-struct Form {
-    data: std::ops::Range<usize>,
-    iv: std::ops::Range<usize>,
-    tag: std::ops::Range<usize>,
-    kind: Option<Type>,
-}
-
-const START: &[u8] = b"ENC[AES256_GCM,data:";
-
-impl Form {
-    /// As `^ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]` matches, greedily, on the first line.
-    fn of(text: &[u8]) -> Option<Self> {
-        if !text.starts_with(START) {
-            return None;
-        }
-        let line = text.get(..plain_prefix(text, |byte| byte == b'\n'))?;
-        let close = line.iter().rposition(|byte| *byte == b']')?;
-        let kind = last(line, b",type:", close)?;
-        let tag = last(line, b",tag:", kind.start.checked_sub(b",type:".len())?)?;
-        let iv = last(line, b",iv:", tag.start.checked_sub(b",tag:".len())?)?;
-        let data = START.len()..iv.start.checked_sub(b",iv:".len())?;
-        let kind = Type::named(line.get(kind)?);
-        (!data.is_empty()).then_some(Self { data, iv, tag, kind })
-    }
-}
-
-/// The text between the last `label` and `end`, which must not be empty.
-fn last(line: &[u8], label: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
-    let before = line.get(..end.checked_sub(1)?)?;
-    let start = before.windows(label.len()).rposition(|part| part == label)?.checked_add(label.len())?;
-    Some(start..end)
-}
-
-/// Is this an encrypted comment? In a list, sops writes one as an ordinary element.
-#[must_use]
-pub fn is_encrypted_comment(text: &[u8]) -> bool {
-    Form::of(text).is_some_and(|form| form.kind == Some(Type::Comment))
-}
-
-/// Go's `StdEncoding`: padding required, bits behind the last byte not looked at.
-const GO_BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
-);
-/// For all but the last part of a text, where padding would be in the middle.
-const GO_BASE64_MIDDLE: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireNone),
-);
-
-/// Decodes `from` to `to`, which must not lie behind it, and gives the end of what it wrote. CR and LF are ignored.
-fn decode_base64(buffer: &mut [u8], to: usize, from: std::ops::Range<usize>) -> Option<usize> {
-    const TEXT: usize = 1024;
-    let mut decoded = [0_u8; TEXT / 4 * 3];
-    let (mut to, mut from) = (to, from);
-    let mut clean = false;
-    while !from.is_empty() {
-        let end = from.end.min(from.start.checked_add(TEXT)?);
-        let engine = if end == from.end { &GO_BASE64 } else { &GO_BASE64_MIDDLE };
-        let Ok(length) = engine.decode_slice(buffer.get(from.start..end)?, &mut decoded) else {
-            // Line breaks are rare: look for them only now. What is left to read is still untouched.
-            if clean {
-                return None;
-            }
-            let rest = buffer.get_mut(from.clone())?;
-            let mut kept = 0_usize;
-            for at in 0..rest.len() {
-                let byte = *rest.get(at)?;
-                if byte != b'\r' && byte != b'\n' {
-                    *rest.get_mut(kept)? = byte;
-                    kept = kept.checked_add(1)?;
-                }
-            }
-            from.end = from.start.checked_add(kept)?;
-            clean = true;
-            continue;
-        };
-        let next = to.checked_add(length)?;
-        buffer.get_mut(to..next)?.copy_from_slice(decoded.get(..length)?);
-        to = next;
-        from.start = end;
-    }
-    Some(to)
-}
-
 #[cfg(test)]
 impl Cipher {
     /// An encrypted value, for tests.
     pub(crate) fn seal(&self, kind: &str, plain: &[u8], iv: &[u8], aad: &[u8]) -> String {
-        use base64::prelude::BASE64_STANDARD;
+        use base64::{Engine, prelude::BASE64_STANDARD};
         let counter = self.first_counter(iv).unwrap();
         let Aes::Of256(aes) = &self.aes else { panic!("tests seal with 32 bytes") };
         let mut stream = CtrCore::<&Aes256Enc, Ctr32BE>::inner_iv_init(aes, &counter);
@@ -545,32 +357,6 @@ mod tests {
             let (head, tail) = text.split_at("ENC[AES256_GCM,data:".len() + 4 * (length / 8));
             let padded = format!("{head}AA=={tail}");
             assert_eq!(cipher.open(padded.as_str().into(), b"bar:"), Err(Fault::Base64("data")));
-        }
-    }
-
-    #[test]
-    fn a_path_is_its_keys_and_colons() {
-        let cipher = Cipher::new(&[b'f'; 32]).unwrap();
-        let mut path = Path::new(&cipher);
-        let mut keys: Vec<Vec<u8>> = Vec::new();
-        let check = |path: &Path, keys: &[Vec<u8>]| {
-            let mut aad = keys.join(&b':');
-            aad.push(b':');
-            let text = cipher.seal("int", b"5", &[3; 32], &aad);
-            assert!(cipher.open_at(text.as_str().into(), path).is_ok(), "{keys:?}");
-        };
-        check(&path, &keys);
-        for length in [0, 1, 13, 15, 16, 17, 40, 0, 3] {
-            keys.push(vec![b'k'; length]);
-            path.enter(&keys[keys.len() - 1]);
-            check(&path, &keys);
-            path.enter(b"sibling");
-            path.leave();
-            check(&path, &keys);
-        }
-        while keys.pop().is_some() {
-            path.leave();
-            check(&path, &keys);
         }
     }
 }

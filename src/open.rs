@@ -56,27 +56,36 @@ pub struct Contents {
     pub templates: Vec<Opened>,
 }
 
-/// Opens every secret of the manifest and renders its templates.
+/// Opens every secret of the manifest and renders its templates. A secret that cannot land for reasons of its own
+/// (`lands`) fails the templates that need it, as one that cannot be opened does.
 #[must_use]
-pub fn contents(manifest: &Manifest, read: Read, keyring: &Keyring) -> Contents {
+pub fn contents(
+    manifest: &Manifest,
+    read: Read,
+    keyring: &Keyring,
+    lands: impl Fn(&Secret) -> bool,
+) -> Contents {
     let wanted: Vec<_> = manifest.secrets.iter().map(Wanted::from).collect();
     let secrets = open(&wanted, read, keyring);
     let marks = manifest.secrets.iter().enumerate();
     let placeholders = marks
         .filter_map(|(number, secret)| Some((secret.placeholder.as_ref()?.as_bytes(), number)))
         .collect();
-    let templates = manifest.templates.iter();
-    let templates =
-        templates.map(|template| render(template, manifest, read, &placeholders, &secrets)).collect();
+    let value = |number: usize| {
+        let bytes = secrets.get(number)?.as_ref().ok()?;
+        lands(manifest.secrets.get(number)?).then_some(&***bytes)
+    };
+    let render = |template| render(template, manifest, read, &placeholders, value);
+    let templates = manifest.templates.iter().map(render).collect();
     Contents { secrets, templates }
 }
 
-fn render(
+fn render<'s>(
     template: &Template,
     manifest: &Manifest,
     read: Read,
     placeholders: &Placeholders,
-    secrets: &[Opened],
+    value: impl Fn(usize) -> Option<&'s [u8]>,
 ) -> Opened {
     let from_file;
     let text: &[u8] = match &template.text {
@@ -86,7 +95,6 @@ fn render(
             &from_file
         }
     };
-    let value = |number: usize| secrets.get(number)?.as_ref().ok().map(|bytes| &***bytes);
     placeholders.render(text, value).map(Arc::new).map_err(|missing| {
         let names = missing.iter().filter_map(|&number| manifest.secrets.get(number));
         let names: Vec<_> = names.map(|secret| secret.placement.name.as_str()).collect();

@@ -91,7 +91,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
 /// The secrets and templates that this machine's identities do not open, and why.
 fn unopened<'m>(manifest: &'m Manifest, root: &Root) -> Failures<'m> {
     let keyring = Keyring::from_manifest(&manifest.identities, root);
-    let contents = open::contents(manifest, &|path| input::read_file(root, path, input::MAX_SIZE), &keyring);
+    let contents =
+        open::contents(manifest, &|path| input::read_file(root, path, input::MAX_SIZE), &keyring, |_| true);
     let secrets = manifest.secrets.iter().map(|secret| &secret.placement);
     let placements = secrets.chain(manifest.templates.iter().map(|template| &template.placement));
     let contents = contents.secrets.into_iter().chain(contents.templates);

@@ -100,7 +100,7 @@ fn append(
     let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
     let base = base.map(Path::to_owned).or_else(|| Some(root.join(manifest.initrd.base.as_ref()?)));
     let keyring = Keyring::from_manifest(&manifest.identities, &root);
-    let contents = open::contents(&manifest, &|path| inputs.read(path), &keyring);
+    let contents = open::contents(&manifest, &|path| inputs.read(path), &keyring, |_| true);
     let (entries, failures) = entries(&manifest, contents.secrets, contents.templates, &root);
     if failures.is_empty() {
         if entries.is_empty() {

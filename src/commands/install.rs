@@ -70,10 +70,10 @@ fn install(options: &Options, console: &Console) -> Result<Status> {
         log_imports(&keyring, options, console);
     }
 
-    let contents =
-        open::contents(&manifest, &|path| input::read_file(&root, path, input::MAX_SIZE), &keyring);
     // A dry activation comes before the users that its switch would make.
     let attributes = Attributes { owners: &owners, stage: &stage, unknown_names_pass: dry_activate };
+    let read = |path: &Path| input::read_file(&root, path, input::MAX_SIZE);
+    let contents = open::contents(&manifest, &read, &keyring, |secret| attributes.fit(&secret.placement));
     let candidates = candidates(&manifest, contents, &attributes);
     let mut report = Report::new(manifest.phase);
     let (ready, failed): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|it| it.file.is_some());
@@ -210,6 +210,11 @@ struct Attributes<'a> {
 }
 
 impl Attributes<'_> {
+    /// Whether mode and owner make sense.
+    fn fit(&self, placement: &Placement) -> bool {
+        placement.mode.is_ok() && (self.unknown_names_pass || owner(placement, self.owners).is_ok())
+    }
+
     /// What lands at `place`; of a failed secret the file of the current generation, with the mode and owner that are
     /// declared now, as far as they make sense.
     fn file(&self, place: &Path, placement: &Placement, content: Opened) -> (Option<File>, Option<Failure>) {

@@ -112,7 +112,11 @@ impl Report {
                 (None, None, generation::State::Modified) => State::Modified,
                 (None, None, generation::State::Unchanged) => State::Unchanged,
             };
-            Outcome { name, option, state, failure: failure.or(entry.link) }
+            let failure = match (failure, entry.link) {
+                (Some(failure), Some(link)) => Some(failure.fact("its link", link.headline)),
+                (failure, link) => failure.or(link),
+            };
+            Outcome { name, option, state, failure }
         }));
     }
 

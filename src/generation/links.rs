@@ -109,31 +109,15 @@ impl<'a> Linker<'a> {
         let outside = self.place.root.join(&link.path);
         let failed = |error: Errno| Failure::io("link", &outside, error);
 
-        match readlinkat(parent, name) {
-            Ok(found) if Path::new(&found) == link.target => {
-                let Some(owner) = link.owner else { return Ok(()) };
-                let about = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
-                if self.ownership.is(&about, owner) {
-                    return Ok(());
-                }
-            }
-            Ok(found) if is_ours(self.place, self.known, &link.path, Path::new(&found)) => {}
-            Ok(found) => {
-                return Err(foreign(&outside, &format!("a symlink to {}", Path::new(&found).display())));
-            }
-            Err(Errno::EINVAL) => {
-                let directory = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)
-                    .is_ok_and(|about| kind(&about) == S_IFDIR);
-                return Err(foreign(&outside, if directory { "a directory" } else { "a file" }));
-            }
-            Err(Errno::ENOENT) if link.owner.is_none_or(|owner| self.ownership.comes_as(owner)) => {
+        match self.look(parent, link)? {
+            There::Right => return Ok(()),
+            There::Nothing if link.owner.is_none_or(|owner| self.ownership.comes_as(owner)) => {
                 return symlinkat(link.target.as_path(), parent, name).map_err(|error| match error {
                     Errno::EEXIST => foreign(&outside, "something that came just now"),
                     error => failed(error),
                 });
             }
-            Err(Errno::ENOENT) => {}
-            Err(error) => return Err(failed(error)),
+            There::Nothing | There::Ours => {}
         }
 
         let scratch = place::scratch_name(&link.path, "");
@@ -150,6 +134,36 @@ impl<'a> Linker<'a> {
         })
     }
 
+    /// Whether the link could be made, for a run that writes nothing.
+    pub(super) fn try_out(&self, link: &Link) -> Result<()> {
+        let (above, _) = place::split(&link.path);
+        let Some(parent) = self.place.root.find_dir(above, OFlag::O_PATH)? else { return Ok(()) };
+        self.look(&parent, link).map(drop)
+    }
+
+    /// What is in the link's place. Fails where that is not ours.
+    fn look(&self, parent: &OwnedFd, link: &Link) -> Result<There> {
+        let (_, name) = place::split(&link.path);
+        let outside = self.place.root.join(&link.path);
+        let failed = |error: Errno| Failure::io("link", &outside, error);
+        match readlinkat(parent, name) {
+            Ok(found) if Path::new(&found) == link.target => {
+                let Some(owner) = link.owner else { return Ok(There::Right) };
+                let about = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+                Ok(if self.ownership.is(&about, owner) { There::Right } else { There::Ours })
+            }
+            Ok(found) if is_ours(self.place, self.known, &link.path, Path::new(&found)) => Ok(There::Ours),
+            Ok(found) => Err(foreign(&outside, &format!("a symlink to {}", Path::new(&found).display()))),
+            Err(Errno::EINVAL) => {
+                let directory = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+                    .is_ok_and(|about| kind(&about) == S_IFDIR);
+                Err(foreign(&outside, if directory { "a directory" } else { "a file" }))
+            }
+            Err(Errno::ENOENT) => Ok(There::Nothing),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     fn own(&self, parent: &OwnedFd, scratch: &str, owner: Option<Owner>) -> nix::Result<()> {
         let Some(owner) = owner.filter(|&owner| !self.ownership.comes_as(owner)) else { return Ok(()) };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -160,6 +174,15 @@ impl<'a> Linker<'a> {
         let (uid, gid) = (owner.uid.into(), owner.gid.into());
         self.ownership.judge(fchownat(&link, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH))
     }
+}
+
+/// What is where a link is to be.
+enum There {
+    Nothing,
+    /// A link of ours that leads elsewhere or belongs to another.
+    Ours,
+    /// The link that is wanted.
+    Right,
 }
 
 /// Removes a link of an earlier run, if it is still there and still ours, and what was being made beside it.
@@ -271,8 +294,10 @@ mod tests {
                 let place = trial.place();
                 let ownership = Ownership::new(SYSTEM, &place.root);
                 let link = Link { path: "/etc/x/link".into(), target: "/run/secrets/new".into(), owner };
+                let tried = Linker::new(&place, &ownership, &known).try_out(&link);
                 let result = Linker::new(&place, &ownership, &known).make(&link);
 
+                assert_eq!(tried, result, "{name}");
                 assert_eq!(result.is_ok(), *made, "{name}: {result:?}");
                 assert_eq!(trial.link("/etc/x/link"), *after, "{name}");
                 assert_eq!(fs::read_dir(trial.path("/etc/x")).unwrap().count(), 1, "{name}");

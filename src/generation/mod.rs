@@ -135,6 +135,8 @@ impl Stage {
         let requests = self.requests(&comparison, entries);
         let reuse = self.settings.reuse_unchanged && comparison.identical;
         let Some(mut lock) = self.lock.take() else {
+            let linker = links::Linker::new(&place, &ownership, &self.known);
+            failures.extend(outer.iter().filter_map(|(at, link)| Some((*at, linker.try_out(link).err()?))));
             let number = self.number(reuse);
             return Ok(self.landed(number, !reuse, comparison, requests, failures));
         };

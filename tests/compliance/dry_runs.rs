@@ -120,3 +120,16 @@ fn the_flag_does_the_same() {
         assert_eq!(tree("/run"), before);
     });
 }
+
+#[test]
+fn dry_run_foresees_what_is_in_the_way_of_a_link() {
+    ours(|m| {
+        m.write("/run/etc/one", "mine");
+        let manifest = manifest([secret("one").set("path", "/run/etc/one"), secret("two")]);
+        let before = tree("/run");
+        m.forestage_install(&["--dry-run"], &manifest).exits(3).says("/run/etc/one is not a link of ours");
+        assert_eq!(tree("/run"), before);
+        m.forestage_install(&[], &manifest).exits(3).says("/run/etc/one is not a link of ours");
+        m.write("/run/etc/one", "mine");
+    });
+}

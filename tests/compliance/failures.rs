@@ -129,6 +129,22 @@ fn template_keeps_its_rendering_when_its_secret_fails() {
 }
 
 #[test]
+fn template_of_a_secret_that_has_no_owner_keeps_its_rendering() {
+    ours(|m| {
+        let templates = || [template("t", "<SOPS:one>!")];
+        m.install(&manifest([secret("one"), secret("two")]).templates(templates(), &["one", "two"]))
+            .succeeds();
+        m.replace("secrets.yaml", "changed.yaml");
+        for one in [secret("one").set("owner", "nobody-knows"), secret("one").set("mode", "rw")] {
+            m.forestage_install(&[], &manifest([one, secret("two")]).templates(templates(), &["one", "two"]))
+                .exits(3);
+            assert_eq!(read("/run/secrets/rendered/t"), "first value!");
+            assert_eq!(read("/run/secrets/one"), "first value");
+        }
+    });
+}
+
+#[test]
 fn template_of_a_secret_that_never_was_is_absent() {
     ours(|m| {
         let bad = damaged(m, "one");

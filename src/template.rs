@@ -19,9 +19,10 @@ pub struct Placeholders<'a> {
 
 impl<'a> FromIterator<(&'a [u8], usize)> for Placeholders<'a> {
     fn from_iter<I: IntoIterator<Item = (&'a [u8], usize)>>(pairs: I) -> Self {
-        let secrets: BTreeMap<_, _> = pairs.into_iter().filter(|(text, _)| !text.is_empty()).collect();
-        let lengths: BTreeSet<_> = secrets.keys().map(|text| text.len()).collect();
-        let firsts = secrets.keys().filter_map(|text| text.first().copied()).collect();
+        let (mut secrets, mut lengths, mut firsts) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        secrets.extend(pairs.into_iter().filter(|(text, _)| !text.is_empty()));
+        lengths.extend(secrets.keys().map(|text| text.len()));
+        firsts.extend(secrets.keys().filter_map(|text| text.first().copied()));
         Self { secrets, lengths: lengths.into_iter().rev().collect(), firsts }
     }
 }

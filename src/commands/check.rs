@@ -74,7 +74,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let opened = if options.decrypt { unopened(&manifest, &root) } else { Failures::new() };
     if options.mode == Mode::SopsFile {
         let no_identity = opened.iter().filter(|(_, failure)| failure.kind == failure::Kind::NoIdentity);
-        let closed: BTreeSet<_> = no_identity.map(|(placement, _)| std::ptr::from_ref(*placement)).collect();
+        let mut closed = BTreeSet::new();
+        closed.extend(no_identity.map(|(placement, _)| std::ptr::from_ref(*placement)));
         for (path, secrets) in by_file(&manifest) {
             // What was opened was examined on the way: reading it once more would tell nothing new.
             let is_closed =
@@ -180,7 +181,8 @@ fn opens_for(file: &SopsFile, recipients: &BTreeSet<String>) -> Result<()> {
 }
 
 fn recipients(options: &Options) -> Result<BTreeSet<String>> {
-    let mut recipients: BTreeSet<_> = options.recipients.iter().map(|text| keys::canonical(text)).collect();
+    let mut recipients = BTreeSet::new();
+    recipients.extend(options.recipients.iter().map(|text| keys::canonical(text)));
     for path in &options.recipients_files {
         let text = input::read(path, 1 << 20)?;
         let text = String::from_utf8_lossy(&text);

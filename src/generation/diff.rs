@@ -110,10 +110,10 @@ impl Rest {
         links: &[(usize, Link)],
         ownership: &Ownership,
     ) -> nix::Result<Self> {
-        let files: BTreeSet<&[u8]> =
-            entries.iter().map(|entry| entry.file.path.as_os_str().as_bytes()).collect();
-        let links: BTreeMap<&[u8], &Link> =
-            links.iter().map(|(_, link)| (link.path.as_os_str().as_bytes(), link)).collect();
+        let (mut files, mut linked) = (BTreeSet::new(), BTreeMap::new());
+        files.extend(entries.iter().map(|entry| entry.file.path.as_os_str().as_bytes()));
+        linked.extend(links.iter().map(|(_, link)| (link.path.as_os_str().as_bytes(), link)));
+        let links = linked;
         let paths = entries.iter().map(|entry| entry.file.path.as_path());
         let wanted = directories(paths.chain(links.values().map(|link| link.path.as_path())));
 
@@ -154,7 +154,7 @@ impl Rest {
             }
         }
         rest.identical &= seen_directories == wanted.len() && seen_links == links.len();
-        rest.removed.sort();
+        rest.removed.sort_unstable();
         Ok(rest)
     }
 }

@@ -116,7 +116,7 @@ impl Record {
     fn stale(&self, wanted: &[Link]) -> Vec<Link> {
         let is_wanted = |link: &&Link| wanted.binary_search_by(|wanted| wanted.path.cmp(&link.path)).is_ok();
         let mut stale: Vec<Link> = self.all_links().filter(|link| !is_wanted(link)).cloned().collect();
-        stale.sort_by(|a, b| a.path.cmp(&b.path));
+        stale.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         stale.dedup();
         stale
     }

@@ -112,7 +112,7 @@ impl Landed {
         for (noun, rendered) in [("secret", false), ("rendered secret", true)] {
             for (verb, paths) in verbs.iter().zip([&added, &modified, &removed]) {
                 let mut names: Vec<String> = paths.iter().filter_map(|path| name(path, rendered)).collect();
-                names.sort();
+                names.sort_unstable();
                 let plural = if names.len() == 1 { "" } else { "s" };
                 if !names.is_empty() {
                     lines.push(format!("{verb} {noun}{plural}: {}", names.join(", ")));

@@ -176,8 +176,8 @@ impl Keyring {
     fn open_named(&self, entries: &[&KeyEntry], attempt: &mut Attempt) -> Option<Part> {
         let asked =
             entries.iter().fold(Kinds::NONE, |all, entry| all.and(Kinds::of_recipient(&entry.recipient)));
-        let names: BTreeMap<&str, &KeyEntry> =
-            entries.iter().rev().map(|entry| (name_of(&entry.recipient), *entry)).collect();
+        let mut names = BTreeMap::new();
+        names.extend(entries.iter().rev().map(|entry| (name_of(&entry.recipient), *entry)));
         for place in self.places.iter().filter(|place| place.holds.meets(asked)) {
             let identities = &place.found().identities;
             for identity in identities {

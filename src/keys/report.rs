@@ -34,7 +34,8 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
             format!("{groups}, of which {needed} are needed, {} opened{reason}", attempt.opened.len()),
         );
     }
-    let opened: BTreeSet<&str> = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
+    let mut opened = BTreeSet::new();
+    opened.extend(attempt.opened.iter().map(|recipient| name_of(recipient)));
     let identities = keyring.identities();
     let has =
         |names: &dyn Fn(&str) -> bool, identity: &Listed| identity.recipients.iter().any(|own| names(own));

@@ -99,7 +99,7 @@ impl<'a> Claims<'a> {
     }
 
     fn settle(mut self) -> Result<()> {
-        self.0.sort();
+        self.0.sort_unstable();
         for pair in self.0.windows(2) {
             let [(above, first), (path, second)] = pair else { continue };
             if !path.starts_with(above) {

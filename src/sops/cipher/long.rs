@@ -5,9 +5,9 @@
 
 use std::{mem, ops::Range, sync::mpsc, thread};
 
-use aes::cipher::{
-    BlockCipher, BlockEncrypt, BlockSizeUser, InnerIvInit, StreamCipher, StreamCipherCore,
-    StreamCipherCoreWrapper, consts::U16,
+use aes::{
+    Aes256Enc,
+    cipher::{InnerIvInit, StreamCipher, StreamCipherCore, StreamCipherCoreWrapper},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ctr::{CtrCore, flavors::Ctr32BE};
@@ -29,14 +29,11 @@ impl Cipher {
     /// Decrypts `text` in place if it is a long string, and takes the plaintext into `mac`. Gives `false`, and has
     /// changed nothing, if it is none, or is of a rare form: [`open_at`](Self::open_at) does the others.
     pub fn open_long(&self, text: &mut Plaintext, path: &Path, mac: &mut Sha512) -> Result<bool, Fault> {
-        let Some(parts) = Parts::of(text) else { return Ok(false) };
+        // sops itself makes data keys of 32 bytes only.
+        let (Aes::Of256(aes), Some(parts)) = (&self.aes, Parts::of(text)) else { return Ok(false) };
         let counter = self.first_counter(&parts.iv)?;
         let buffer = text.bytes_mut();
-        let length = match &self.aes {
-            Aes::Of128(aes) => decrypt(&**aes, counter, path.hash(), parts, buffer, mac),
-            Aes::Of192(aes) => decrypt(&**aes, counter, path.hash(), parts, buffer, mac),
-            Aes::Of256(aes) => decrypt(&**aes, counter, path.hash(), parts, buffer, mac),
-        }?;
+        let length = decrypt(aes, counter, path.hash(), parts, buffer, mac)?;
         buffer.truncate(length);
         Ok(true)
     }
@@ -66,18 +63,15 @@ impl Parts {
 
 /// Decrypts the data to the front of the buffer and gives its length in bytes. `hash` and `aad`: GHASH over the
 /// additional data, and its length.
-fn decrypt<C>(
-    aes: &C,
+fn decrypt(
+    aes: &Aes256Enc,
     counter: Block,
     (mut hash, aad): (GHash, usize),
     Parts { data, tag, .. }: Parts,
     buffer: &mut [u8],
     mac: &mut Sha512,
-) -> Result<usize, Fault>
-where
-    C: BlockEncrypt + BlockCipher + BlockSizeUser<BlockSize = U16>,
-{
-    let mut stream = CtrCore::<&C, Ctr32BE>::inner_iv_init(aes, &counter);
+) -> Result<usize, Fault> {
+    let mut stream = CtrCore::<&Aes256Enc, Ctr32BE>::inner_iv_init(aes, &counter);
     let mut mask = Block::default();
     stream.write_keystream_block(&mut mask);
     let mut stream = StreamCipherCoreWrapper::from_core(stream);

@@ -25,9 +25,10 @@ const MAX_MISSING: usize = 10_000;
 
 /// The metadata behind flat names and their values, later ones replacing earlier ones of the same name.
 pub(super) fn metadata(pairs: impl IntoIterator<Item = (Vec<u8>, Plaintext)>) -> Result<Branch> {
-    let pairs: BTreeMap<Vec<u8>, Plaintext> = pairs.into_iter().collect();
+    let mut last = BTreeMap::new();
+    last.extend(pairs);
     let mut root = Node::Map(BTreeMap::new());
-    for (name, text) in pairs {
+    for (name, text) in last {
         let value = match name.as_slice() {
             b"mac_only_encrypted" => Json::Bool(&*text == b"true"),
             b"shamir_threshold" => Json::Number(threshold(&text)?.to_string()),

@@ -5,8 +5,14 @@
 //! be read is a line in the failure, never a failure of the run. Facts: sops-format.md 4.4, 5 and 6.
 
 pub mod age;
-mod age_file;
+pub mod age_file;
+mod bech32;
 pub mod command;
+pub mod kind;
+#[cfg(feature = "passphrase")]
+pub mod passphrase;
+#[cfg(feature = "post-quantum")]
+pub mod post_quantum;
 mod report;
 pub mod sources;
 pub mod ssh;

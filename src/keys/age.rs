@@ -4,11 +4,19 @@
 
 use std::sync::OnceLock;
 
-use bech32::{Bech32, Hrp, primitives::decode::CheckedHrpstring};
 use curve25519_dalek::MontgomeryPoint;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::age_file::{Damage, FileKey, Stanza, Unwrap, bytes32, derive, open_file_key};
+use super::{
+    age_file::{Damage, FileKey, Stanza, Unwrap, bytes32, derive, open_file_key},
+    bech32,
+};
+
+/// What its identities begin with.
+const PREFIX: &str = "AGE-SECRET-KEY-";
+
+/// What its recipients begin with.
+const RECIPIENT: &str = "age";
 
 /// The kind of its stanzas.
 pub(super) const STANZA: &[u8] = b"X25519";
@@ -29,7 +37,22 @@ impl X25519 {
     /// Reads `AGE-SECRET-KEY-1…`; `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        bytes(text, "AGE-SECRET-KEY-").map(Self::new)
+        bech32::bytes32(PREFIX, text).map(Self::new)
+    }
+
+    /// A new identity.
+    #[cfg(feature = "post-quantum")]
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut secret = Zeroizing::new([0; 32]);
+        rand_core::RngCore::fill_bytes(&mut rand_core::OsRng, &mut secret[..]);
+        Self::new(secret)
+    }
+
+    /// `AGE-SECRET-KEY-1…`
+    #[must_use]
+    pub fn identity(&self) -> Zeroizing<String> {
+        bech32::encode_secret(PREFIX, &self.secret[..])
     }
 
     /// The public key; computed once, when first asked for.
@@ -54,30 +77,12 @@ impl X25519 {
 /// The recipient of a public key: `age1…`
 #[must_use]
 pub fn recipient(public: &[u8; 32]) -> String {
-    let text = Hrp::parse("age").map(|hrp| bech32::encode::<Bech32>(hrp, public));
-    // Neither the prefix nor 32 bytes can be refused.
-    text.ok().and_then(std::result::Result::ok).unwrap_or_default()
+    bech32::encode(RECIPIENT, public)
 }
 
 /// The public key of a recipient; `None` if it is malformed.
 fn public(recipient: &str) -> Option<[u8; 32]> {
-    bytes(recipient, "age").map(|bytes| *bytes)
-}
-
-/// The 32 bytes that follow the prefix.
-fn bytes(text: &str, prefix: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let checked = CheckedHrpstring::new::<Bech32>(text).ok()?;
-    // 32 bytes fill 51 characters and a bit of the 52nd; the rest of it is zero.
-    let data = checked.data_part_ascii_no_checksum();
-    if checked.hrp().as_str() != prefix
-        || data.len() != 52
-        || !matches!(data.last(), Some(b'Q' | b'S' | b'q' | b's'))
-    {
-        return None;
-    }
-    let mut bytes = Zeroizing::new([0; 32]);
-    bytes.iter_mut().zip(checked.byte_iter()).for_each(|(to, byte)| *to = byte);
-    Some(bytes)
+    bech32::bytes32(RECIPIENT, recipient).map(|bytes| *bytes)
 }
 
 /// X25519, which refuses points that give nothing secret.
@@ -141,6 +146,8 @@ mod tests {
         ] {
             assert_eq!(X25519::parse(&text).map(|key| key.recipient()).as_deref(), recipient, "{text}");
         }
+        assert_eq!(*X25519::parse(f::A).unwrap().identity(), f::A);
+        assert_eq!(public(f::A_PUBLIC), Some(*X25519::parse(f::A).unwrap().public()));
     }
 
     #[test]

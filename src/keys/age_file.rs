@@ -17,20 +17,20 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// What a stanza wraps.
-pub(super) type FileKey = Zeroizing<[u8; 16]>;
+pub type FileKey = Zeroizing<[u8; 16]>;
 
 /// Why a key entry cannot be opened by anybody.
-pub(super) type Damage = &'static str;
+pub type Damage = &'static str;
 
 /// Something that may hold the secret of a stanza.
-pub(super) trait Unwrap {
+pub trait Unwrap {
     /// The file key; `None` if the stanza is not for this identity.
     fn unwrap(&self, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Damage>;
 }
 
 /// One recipient's part of a header.
 #[derive(Debug)]
-pub(super) struct Stanza<'f> {
+pub struct Stanza<'f> {
     /// `X25519`, `ssh-ed25519`, …
     pub kind: &'f [u8],
     /// What follows on the first line.
@@ -41,7 +41,7 @@ pub(super) struct Stanza<'f> {
 
 /// An age file, without its armor.
 #[derive(Debug)]
-pub(super) struct AgeFile<'f> {
+pub struct AgeFile<'f> {
     /// For whom it is.
     pub stanzas: Vec<Stanza<'f>>,
     /// The header up to its MAC.
@@ -58,7 +58,7 @@ const COLUMN_BYTES: usize = COLUMNS / 4 * 3;
 const MAX_BLANKS: usize = 1024;
 
 /// Takes the armor off.
-pub(super) fn dearmor(text: &[u8]) -> Result<Vec<u8>, Damage> {
+pub fn dearmor(text: &[u8]) -> Result<Vec<u8>, Damage> {
     let mut rest = text;
     loop {
         let line = line(&mut rest).ok_or("it has no armor")?;
@@ -129,7 +129,7 @@ fn header_line<'t>(rest: &mut &'t [u8]) -> Option<&'t [u8]> {
 
 impl<'f> AgeFile<'f> {
     /// Reads a file without armor.
-    pub(super) fn parse(file: &'f [u8]) -> Result<Self, Damage> {
+    pub fn parse(file: &'f [u8]) -> Result<Self, Damage> {
         const CUT: Damage = "its age header is cut off";
         let mut rest = file;
         if header_line(&mut rest).ok_or(CUT)? != b"age-encryption.org/v1" {
@@ -150,7 +150,7 @@ impl<'f> AgeFile<'f> {
     }
 
     /// The content, which must not be longer than one chunk (64 KiB); `None` if no stanza is for this identity.
-    pub(super) fn open(&self, identity: &dyn Unwrap) -> Result<Option<Zeroizing<Vec<u8>>>, Damage> {
+    pub fn open(&self, identity: &dyn Unwrap) -> Result<Option<Zeroizing<Vec<u8>>>, Damage> {
         for stanza in &self.stanzas {
             if let Some(key) = identity.unwrap(stanza)? {
                 return self.open_with(&key).map(Some);
@@ -202,14 +202,14 @@ impl<'f> Stanza<'f> {
 }
 
 /// 32 bytes in base64 without padding.
-pub(super) fn bytes32(text: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn bytes32(text: &[u8]) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let length = BASE64_STANDARD_NO_PAD.decode_slice(text, &mut bytes).ok()?;
     (length == bytes.len()).then_some(bytes)
 }
 
 /// HKDF-SHA-256 to 32 bytes.
-pub(super) fn derive(secret: &[u8], salt: &[u8], label: &[u8]) -> Zeroizing<[u8; 32]> {
+pub(crate) fn derive(secret: &[u8], salt: &[u8], label: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     // 32 bytes are below the limit of HKDF, 255 times 32.
     Hkdf::<Sha256>::new(Some(salt), secret).expand(label, &mut key[..]).unwrap_or_default();
@@ -217,19 +217,24 @@ pub(super) fn derive(secret: &[u8], salt: &[u8], label: &[u8]) -> Zeroizing<[u8;
 }
 
 /// ChaCha20-Poly1305 with the nonce 0…0 `last`; `None` if the tag does not match.
-pub(super) fn open_aead(key: &[u8; 32], last: u8, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn open_aead(key: &[u8; 32], last: u8, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut nonce = [0; 12];
     *nonce.last_mut()? = last;
+    open_aead_with(key, &nonce, sealed)
+}
+
+/// ChaCha20-Poly1305; `None` if the tag does not match.
+pub(crate) fn open_aead_with(key: &[u8; 32], nonce: &[u8; 12], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (body, tag) = sealed.split_at_checked(sealed.len().checked_sub(16)?)?;
     let mut body = Zeroizing::new(body.to_vec());
     ChaCha20Poly1305::new(key.into())
-        .decrypt_in_place_detached(&nonce.into(), b"", &mut body, tag.into())
+        .decrypt_in_place_detached(nonce.into(), b"", &mut body, tag.into())
         .ok()
         .map(|()| body)
 }
 
 /// The file key inside the body of a stanza.
-pub(super) fn open_file_key(key: &[u8; 32], body: &[u8]) -> Result<Option<FileKey>, Damage> {
+pub(crate) fn open_file_key(key: &[u8; 32], body: &[u8]) -> Result<Option<FileKey>, Damage> {
     if body.len() != 32 {
         return Err("a stanza of its age header wraps no file key");
     }

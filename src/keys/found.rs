@@ -2,11 +2,9 @@
 //!
 //! Text is taken apart line by line, so that one line that is not understood costs that line. Facts: sops-format.md 5.2.
 
-use super::{
-    age::X25519,
-    identity::{Identity, Key},
-    ssh::Ed25519,
-};
+#[cfg(feature = "post-quantum")]
+use super::post_quantum::PostQuantum;
+use super::{age::X25519, identity::Identity, ssh};
 
 /// What was found in one place.
 #[derive(Default)]
@@ -72,35 +70,48 @@ impl Found {
     }
 
     fn ssh(&mut self, text: &[u8], converts: bool) {
-        match Ed25519::parse(text) {
-            Ok(key) => self.add(Key::Ssh { key, converts }),
+        match ssh::Key::parse(text) {
+            Ok(ssh::Key::Ed25519(key)) => self.identities.push(Identity::Ed25519 { key, converts }),
+            #[cfg(feature = "ssh-rsa")]
+            Ok(ssh::Key::Rsa(key)) => self.identities.push(Identity::Rsa(key)),
+            #[cfg(feature = "passphrase")]
+            Ok(ssh::Key::Protected(_)) => self.skip("it is protected by a passphrase"),
             Err(reason) => self.skip(reason),
         }
     }
 
     fn age(&mut self, text: &[u8], line: usize) {
-        let starts = |prefix: &str| text.starts_with(prefix.as_bytes());
-        let reason = if starts("AGE-PLUGIN-") {
-            "an identity of an age plugin, which is not supported by this build"
-        } else if starts("AGE-SECRET-KEY-PQ-1") {
-            "a post-quantum identity, which is not supported by this build"
-        } else if !starts("AGE-SECRET-KEY-1") {
-            "not an age identity"
-        } else if let Some(key) = std::str::from_utf8(text).ok().and_then(X25519::parse) {
-            return self.add(Key::X25519(key));
-        } else {
-            "a damaged age identity: its checksum or length is wrong"
+        const DAMAGED: &str = "a damaged age identity: its checksum or length is wrong";
+        let identity = match std::str::from_utf8(text) {
+            Ok(text) if text.starts_with("AGE-PLUGIN-") => {
+                Err("an identity of an age plugin, which is not supported by this build")
+            }
+            Ok(text) if text.starts_with("AGE-SECRET-KEY-PQ-1") => post_quantum(text),
+            Ok(text) if text.starts_with("AGE-SECRET-KEY-1") => {
+                X25519::parse(text).map(Identity::X25519).ok_or(DAMAGED)
+            }
+            _ => Err("not an age identity"),
         };
-        self.skip(format!("line {}: {reason}", line.saturating_add(1)));
-    }
-
-    fn add(&mut self, key: Key) {
-        self.identities.push(Identity { key });
+        match identity {
+            Ok(identity) => self.identities.push(identity),
+            Err(reason) => self.skip(format!("line {}: {reason}", line.saturating_add(1))),
+        }
     }
 
     fn skip(&mut self, reason: impl Into<String>) {
         self.unread.push(reason.into());
     }
+}
+
+#[cfg(feature = "post-quantum")]
+fn post_quantum(text: &str) -> Result<Identity, &'static str> {
+    let key = PostQuantum::parse(text).map(|key| Identity::PostQuantum(Box::new(key)));
+    key.ok_or("a damaged post-quantum identity: its checksum or length is wrong")
+}
+
+#[cfg(not(feature = "post-quantum"))]
+fn post_quantum(_: &str) -> Result<Identity, &'static str> {
+    Err("a post-quantum identity, which is not supported by this build")
 }
 
 /// Is it an identity file that age encrypted?
@@ -130,7 +141,7 @@ mod tests {
             [
                 "line 4: an identity of an age plugin, which is not supported by this build",
                 "line 5: not an age identity",
-                "line 7: a post-quantum identity, which is not supported by this build",
+                "line 7: a damaged post-quantum identity: its checksum or length is wrong",
                 "line 8: a damaged age identity: its checksum or length is wrong",
             ]
         );

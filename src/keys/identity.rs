@@ -1,46 +1,77 @@
-//! One private key of this machine, and the kinds of key entries that there are.
+//! One private key of this machine, and which kinds of key entries it is for.
 
+use zeroize::Zeroizing;
+
+use crate::sops::metadata::{KeyEntry, KeyKind};
+
+#[cfg(feature = "post-quantum")]
+use super::post_quantum::PostQuantum;
+#[cfg(feature = "ssh-rsa")]
+use super::ssh::Rsa;
 use super::{
-    age::{self, X25519},
+    age::X25519,
+    age_file::{AgeFile, Damage, Unwrap},
+    kind::AgeKind,
     ssh::Ed25519,
 };
 
 /// A private key that this machine has.
-pub struct Identity {
-    pub(super) key: Key,
-}
-
-pub(super) enum Key {
+pub(super) enum Identity {
     X25519(X25519),
     /// For ssh-ed25519 stanzas, and, if `converts`, as the age identity that ssh-to-age makes of it.
-    Ssh {
+    Ed25519 {
         key: Ed25519,
         converts: bool,
     },
+    #[cfg(feature = "ssh-rsa")]
+    Rsa(Box<Rsa>),
+    #[cfg(feature = "post-quantum")]
+    PostQuantum(Box<PostQuantum>),
 }
 
 impl Identity {
     /// Its public side, as files are encrypted to it.
-    #[must_use]
-    pub fn recipients(&self) -> Vec<String> {
-        match &self.key {
-            Key::X25519(key) => vec![key.recipient()],
-            Key::Ssh { key, converts: true } => vec![key.converted().recipient(), key.recipient()],
-            Key::Ssh { key, converts: false } => vec![key.recipient()],
+    pub(super) fn recipients(&self) -> Vec<String> {
+        match self {
+            Self::X25519(key) => vec![key.recipient()],
+            Self::Ed25519 { key, converts: true } => vec![key.converted().recipient(), key.recipient()],
+            Self::Ed25519 { key, converts: false } => vec![key.recipient()],
+            #[cfg(feature = "ssh-rsa")]
+            Self::Rsa(key) => vec![key.recipient()],
+            #[cfg(feature = "post-quantum")]
+            Self::PostQuantum(key) => vec![key.recipient()],
         }
     }
 
-    pub(super) fn x25519(&self) -> Option<&X25519> {
-        match &self.key {
-            Key::X25519(key) => Some(key),
-            Key::Ssh { key, converts } => converts.then(|| key.converted()),
-        }
-    }
-
-    pub(super) fn ssh(&self) -> Option<&Ed25519> {
-        match &self.key {
-            Key::Ssh { key, .. } => Some(key),
-            Key::X25519(_) => None,
+    /// Opens an age file that names this recipient. `budget` is how many curve operations may still be spent; those
+    /// that compare a tag before they compute anything cost nothing.
+    pub(super) fn open(
+        &self,
+        file: &AgeFile,
+        recipient: &str,
+        budget: &mut usize,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Damage> {
+        let mut costly = |kind: AgeKind, identity: &dyn Unwrap| {
+            let cost = file.stanzas.iter().filter(|stanza| AgeKind::of_stanza(stanza.kind) == kind).count();
+            match budget.checked_sub(cost) {
+                Some(left) if cost > 0 => {
+                    *budget = left;
+                    file.open(identity)
+                }
+                _ => Ok(None),
+            }
+        };
+        match self {
+            Self::X25519(key) => costly(AgeKind::X25519, &key.named(recipient)),
+            Self::Ed25519 { key, converts } => match converts {
+                true => costly(AgeKind::X25519, &key.converted().named(recipient))?,
+                false => None,
+            }
+            .map_or_else(|| file.open(key), |part| Ok(Some(part))),
+            #[cfg(feature = "ssh-rsa")]
+            Self::Rsa(key) => file.open(&**key),
+            #[cfg(feature = "post-quantum")]
+            Self::PostQuantum(key) => costly(AgeKind::PostQuantum, &**key),
         }
     }
 }
@@ -52,27 +83,32 @@ pub(super) struct Kinds(u8);
 impl Kinds {
     pub(super) const NONE: Self = Self(0);
     pub(super) const X25519: Self = Self(1);
-    pub(super) const SSH_ED25519: Self = Self(2);
+    pub(super) const POST_QUANTUM: Self = Self(2);
+    pub(super) const SSH_ED25519: Self = Self(4);
+    pub(super) const SSH_RSA: Self = Self(8);
+    /// What only a plugin opens: it may call its stanzas as it likes.
+    pub(super) const PLUGIN: Self = Self(16);
     pub(super) const ALL: Self = Self(u8::MAX);
     /// What lines of an age identity file can be.
-    pub(super) const AGE: Self = Self::X25519;
+    pub(super) const AGE: Self = Self::X25519.and(Self::POST_QUANTUM).and(Self::PLUGIN);
     /// What an SSH private key opens by itself.
-    pub(super) const SSH: Self = Self::SSH_ED25519;
+    pub(super) const SSH: Self = Self::SSH_ED25519.and(Self::SSH_RSA);
 
-    /// What the recipient of a key entry asks for; nothing, if it is of no form that is known.
-    pub(super) fn of_recipient(recipient: &str) -> Self {
-        match recipient {
-            name if name.starts_with("ssh-ed25519 ") => Self::SSH_ED25519,
-            name if name.starts_with("age1") => Self::X25519,
-            _ => Self::NONE,
+    pub(super) const fn of(kind: &AgeKind) -> Self {
+        match kind {
+            AgeKind::X25519 => Self::X25519,
+            AgeKind::PostQuantum => Self::POST_QUANTUM,
+            AgeKind::SshEd25519 => Self::SSH_ED25519,
+            AgeKind::SshRsa => Self::SSH_RSA,
+            AgeKind::Passphrase => Self::NONE,
+            AgeKind::Tag | AgeKind::TagPostQuantum | AgeKind::Plugin(_) | AgeKind::Unknown => Self::PLUGIN,
         }
     }
 
-    /// What a stanza asks for. The recipient of its entry may say otherwise, and then the stanza is right.
-    pub(super) fn of_stanza(kind: &[u8]) -> Self {
-        match kind {
-            age::STANZA => Self::X25519,
-            b"ssh-ed25519" => Self::SSH_ED25519,
+    /// What the recipient of an entry asks for. Its stanzas may say otherwise, and then they are right.
+    pub(super) fn named(entry: &KeyEntry) -> Self {
+        match entry.kind {
+            KeyKind::Age => Self::of(&AgeKind::of_recipient(&entry.recipient)),
             _ => Self::NONE,
         }
     }

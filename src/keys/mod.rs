@@ -6,11 +6,17 @@
 //! Facts: sops-format.md 4.4, 5 and 6.
 
 pub mod age;
-mod age_file;
+pub mod age_file;
+mod bech32;
 mod command;
 mod found;
 mod identity;
+pub mod kind;
+#[cfg(feature = "passphrase")]
+pub mod passphrase;
 mod place;
+#[cfg(feature = "post-quantum")]
+pub mod post_quantum;
 mod read;
 mod report;
 mod sources;
@@ -32,6 +38,7 @@ use crate::{
 use self::{
     age_file::{AgeFile, Damage, dearmor},
     identity::{Identity, Kinds},
+    kind::AgeKind,
     place::Place,
 };
 
@@ -138,7 +145,7 @@ impl Keyring {
     }
 
     /// The identities of the places that may hold one of these kinds.
-    fn identities_of(&self, kinds: Kinds) -> impl Iterator<Item = &Identity> + Clone {
+    fn identities_of(&self, kinds: Kinds) -> impl Iterator<Item = &Identity> {
         let places = self.places.iter().filter(move |place| place.holds.meets(kinds));
         places.flat_map(|place| &place.found().identities)
     }
@@ -174,8 +181,7 @@ impl Keyring {
 
     /// Opens one of the age entries with an identity that it names.
     fn open_named(&self, entries: &[&KeyEntry], attempt: &mut Attempt) -> Option<Part> {
-        let asked =
-            entries.iter().fold(Kinds::NONE, |all, entry| all.and(Kinds::of_recipient(&entry.recipient)));
+        let asked = entries.iter().fold(Kinds::NONE, |all, entry| all.and(Kinds::named(entry)));
         let mut names = BTreeMap::new();
         names.extend(entries.iter().rev().map(|entry| (name_of(&entry.recipient), *entry)));
         for place in self.places.iter().filter(|place| place.holds.meets(asked)) {
@@ -201,8 +207,10 @@ impl Keyring {
         let mut budget = MISNAMED;
         entries.iter().find_map(|entry| {
             let opened = open_file(entry, |file| {
-                let asked =
-                    file.stanzas.iter().fold(Kinds::NONE, |all, it| all.and(Kinds::of_stanza(it.kind)));
+                let asked = file
+                    .stanzas
+                    .iter()
+                    .fold(Kinds::NONE, |all, it| all.and(Kinds::of(&AgeKind::of_stanza(it.kind))));
                 open_with(self.identities_of(asked), file, &entry.recipient, &mut budget)
             });
             attempt.note(entry, opened)
@@ -213,7 +221,7 @@ impl Keyring {
     fn ask_for_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
         for (place, command) in self.places.iter().filter_map(|place| Some((place, place.command()?))) {
             for entry in group.iter().filter(|entry| {
-                let asked = Kinds::of_recipient(&entry.recipient);
+                let asked = Kinds::named(entry);
                 entry.kind == KeyKind::Age && (asked == Kinds::NONE || place.holds.meets(asked))
             }) {
                 let run = command.run(&entry.recipient);
@@ -301,7 +309,7 @@ fn whole(parts: &[Option<Part>], metadata: &Metadata, attempt: &mut Attempt) -> 
 
 /// Opens an entry with one of the identities. `budget` is how many curve operations may still be spent.
 fn open_entry<'i>(
-    identities: impl Iterator<Item = &'i Identity> + Clone,
+    identities: impl Iterator<Item = &'i Identity>,
     entry: &KeyEntry,
     budget: &mut usize,
 ) -> Result<Option<Part>, Damage> {
@@ -314,24 +322,13 @@ fn open_file<T>(entry: &KeyEntry, open: impl FnOnce(&AgeFile) -> Result<T, Damag
 }
 
 fn open_with<'i>(
-    identities: impl Iterator<Item = &'i Identity> + Clone,
+    identities: impl Iterator<Item = &'i Identity>,
     file: &AgeFile,
     recipient: &str,
     budget: &mut usize,
 ) -> Result<Option<Part>, Damage> {
-    let cost = file.stanzas.iter().filter(|stanza| stanza.kind == age::STANZA).count();
-    if cost > 0 {
-        for identity in identities.clone().filter_map(Identity::x25519) {
-            let Some(left) = budget.checked_sub(cost) else { break };
-            *budget = left;
-            if let Some(part) = file.open(&identity.named(recipient))? {
-                return Ok(Some(part));
-            }
-        }
-    }
-    // These compare a tag before they compute anything.
-    for identity in identities.filter_map(Identity::ssh) {
-        if let Some(part) = file.open(identity)? {
+    for identity in identities {
+        if let Some(part) = identity.open(file, recipient, budget)? {
             return Ok(Some(part));
         }
     }
@@ -404,6 +401,22 @@ mod tests {
         let mut other = Keyring::default();
         add(&mut other, "/ssh", Content::Ssh { converts: true }, f::PKCS8);
         assert_eq!(opened(&other, &ssh), None);
+    }
+
+    #[cfg(all(feature = "post-quantum", feature = "ssh-rsa"))]
+    #[test]
+    fn places_are_read_for_the_kinds_that_a_file_asks_for() {
+        let mut keyring = Keyring::default();
+        let unreadable = || Origin::Unusable("it was looked at");
+        for kinds in [Kinds::POST_QUANTUM, Kinds::SSH, Kinds::PLUGIN] {
+            keyring.places.push(Place::new("other", kinds, unreadable()));
+        }
+        add(&mut keyring, "/keys.txt", Content::Age, f::B);
+        assert!(keyring.open(&metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 0)).is_err());
+        assert_eq!(keyring.unread().count(), 0);
+        let ssh = vec![vec![entry("ssh-rsa AAAA", f::ENTRY_SSH)]];
+        assert!(keyring.open(&metadata(ssh, 0)).is_err());
+        assert_eq!(keyring.unread().count(), 1);
     }
 
     #[test]

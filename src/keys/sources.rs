@@ -108,6 +108,7 @@ impl Keyring {
         }
         if let Some(home) = home {
             self.add_default(home.join(".ssh/id_ed25519"), Kinds::SSH_ED25519, native);
+            self.add_default(home.join(".ssh/id_rsa"), Kinds::SSH_RSA, native);
         }
     }
 
@@ -202,7 +203,6 @@ mod tests {
             (PathBuf::from("/dev/null"), "it is no regular file"),
             (large, "it is larger than"),
             (scratch.write("protected", "-----BEGIN AGE ENCRYPTED FILE-----\n"), "protected by a passphrase"),
-            (scratch.write("rsa", f::SSH_RSA), "RSA"),
         ] {
             let keyring = of_files(std::slice::from_ref(&path));
             let told = super::tests::reason(&keyring);
@@ -276,8 +276,9 @@ mod tests {
         let other =
             keyring(&[("HOME", home.clone()), ("XDG_CONFIG_HOME", scratch.0.clone().into_os_string())]);
         assert_eq!(recipients(&other), [f::SSH_PUBLIC]);
-        let absent = scratch.0.join("sops/age/keys.txt").display().to_string();
-        assert_eq!(other.absent().collect::<Vec<_>>(), [absent]);
+        let absent =
+            ["sops/age/keys.txt", "home/.ssh/id_rsa"].map(|path| scratch.0.join(path).display().to_string());
+        assert_eq!(other.absent().collect::<Vec<_>>(), absent);
         let relative = keyring(&[("HOME", home), ("XDG_CONFIG_HOME", "here".into())]);
         relative.read_all();
         assert_eq!(relative.unread().next().unwrap().source, "XDG_CONFIG_HOME");

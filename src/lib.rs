@@ -20,6 +20,7 @@ pub mod confine; // what the process gives up
 pub mod json; // JSON as Go's encoding/json reads and writes it
 pub mod program; // running another program for a limited time
 pub mod input; // reading what comes from outside
+pub mod flock; // one process at a time
 pub mod root; // the directory that stands for /
 pub mod plaintext; // bytes that are wiped
 pub mod failure; // what went wrong, with facts and the next step

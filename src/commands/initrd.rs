@@ -14,8 +14,9 @@ use crate::{
     failure::{self, Failure, Result},
     initrd::{
         append::{self, Change, Done},
+        examine::{Found, State},
         find::{self, Survey, Verdict},
-        segment::{self, Entry, Found, Spec, State},
+        segment::{self, Entry, Spec},
     },
     input,
     json::{self, Writer},

@@ -18,8 +18,8 @@ use std::{
 
 use super::{
     cpio::{self, ReadAt},
+    examine::{Found, State},
     find::{self, Survey, survey},
-    segment::{Found, State},
 };
 use crate::{
     failure::{Failure, Result},

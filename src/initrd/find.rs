@@ -15,7 +15,8 @@ use nix::fcntl::OFlag;
 
 use super::{
     cpio::{self, ReadAt},
-    segment::{Found, Marks, State, examine},
+    examine::{Found, State, examine},
+    layout::Marks,
 };
 use crate::failure::{Failure, Result};
 

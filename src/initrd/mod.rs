@@ -6,7 +6,9 @@
 
 pub mod append; // writes a segment to a file, replaces and removes it
 pub mod find; // which segments a file holds
-pub mod segment; // builds a segment, and examines one in a file
+pub mod segment; // builds a segment
+pub mod examine; // whether a segment in a file is whole
+pub mod layout; // the entries of a segment, and how it begins and ends
 pub mod index; // segment.json: what a segment holds
 pub mod cpio; // the archive format, as the kernel reads it
 

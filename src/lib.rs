@@ -8,6 +8,7 @@ pub mod cli; // the command line
 pub mod commands; // one file a command
 pub mod generation; // lands a tree on a RAM file system
 pub mod initrd; // lands a tree in an initrd
+pub mod boot; // what the machine can boot
 pub mod open; // manifest + keyring -> plaintexts
 pub mod template; // placeholders, one pass
 pub mod keys; // identities and how each opens a data key

@@ -4,6 +4,7 @@
 //! removed; bytes of others stay as they are, and at every moment the file boots with the old secrets, the new
 //! ones, or none.
 
+pub mod declared; // what a manifest wants in an initrd, and how a file stands against it
 pub mod append; // gives a file its segment, replaces and removes it
 mod target; // the file that is written to
 mod cutting; // what of a file goes and what stays

@@ -138,8 +138,10 @@ fn append(
     let mut report = Report::new(Phase::Initrd);
     report.secrets = failures;
     report.tell(console, false, false)?;
+    if let Some(failure) = closed {
+        console.error(&failure);
+    }
     // Boot loaders tell 0 from everything else.
-    closed.iter().for_each(|failure| console.error(failure));
     Ok(Status::Failed)
 }
 

@@ -60,7 +60,7 @@ mod tests {
             (b"070701", true),
             (b"070702", true),
             (b"\0\0\0\x00070701", true),
-            (b"\0\0070701", false),
+            (b"\0\x00070701", false),
             (b"070707", false),
             (b"\x1f\x8b\x08", true),
             (b"\x28\xb5\x2f\xfd", true),

@@ -52,11 +52,11 @@ impl<'a> Target<'a> {
         target.ok_or_else(|| Failure::io("create", path, "it is removed again and again"))
     }
 
-    fn locked(path: &'a Path, patience: Duration, make: Option<u64>) -> Result<Option<Self>> {
+    fn locked(path: &'a Path, patience: Duration, room: Option<u64>) -> Result<Option<Self>> {
         let until = Instant::now() + patience;
         // The other run may have renamed a new file over the one that we waited for, or removed it.
         for _ in 0..1000 {
-            let (file, made) = match (find::open(path, true)?, make) {
+            let (file, made) = match (find::open(path, true)?, room) {
                 (Some(file), _) => (file, false),
                 (None, None) => return Ok(None),
                 (None, Some(bytes)) => match make_file(path, bytes)? {

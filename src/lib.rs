@@ -8,6 +8,7 @@ pub mod cli; // the command line
 pub mod commands; // one file a command
 pub mod generation; // lands a tree on a RAM file system
 pub mod initrd; // lands a tree in an initrd
+pub mod boot; // what the machine can boot
 pub mod open; // manifest + keyring -> plaintexts
 pub mod template; // placeholders, one pass
 pub mod keys; // identities and how each opens a data key
@@ -20,6 +21,7 @@ pub mod confine; // what the process gives up
 pub mod json; // JSON as Go's encoding/json reads and writes it
 pub mod program; // running another program for a limited time
 pub mod input; // reading what comes from outside
+pub mod flock; // one process at a time
 pub mod root; // the directory that stands for /
 pub mod plaintext; // bytes that are wiped
 pub mod failure; // what went wrong, with facts and the next step

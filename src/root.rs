@@ -8,12 +8,16 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 use nix::{
+    dir::Dir,
     errno::Errno,
     fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat},
     sys::stat::{Mode, fstat, mkdirat},
@@ -79,6 +83,20 @@ impl Root {
             Err(Errno::ENOSYS | Errno::EPERM) => open(&self.join(path)),
             opened => Ok(File::from(opened?)),
         }
+    }
+
+    /// The names in the directory at the absolute `path`, in no order; none if it does not exist.
+    pub fn list(&self, path: &Path) -> Result<Vec<OsString>> {
+        let cannot = |error: Errno| Failure::io("list", self.join(path), error);
+        let Some(dir) = self.find_dir(path, OFlag::O_RDONLY)? else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(dir).map_err(cannot)?.iter() {
+            let name = OsStr::from_bytes(entry.map_err(cannot)?.file_name().to_bytes()).to_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// The directory at the absolute `path`, or nothing if it or a directory above it does not exist.

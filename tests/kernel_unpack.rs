@@ -21,8 +21,9 @@ use forestage::{
     initrd::{
         append::append,
         cpio::{self, Defect},
+        examine::State,
         find::{self, Verdict},
-        segment::{self, Entry, Spec, State},
+        segment::{self, Entry, Spec},
     },
     plaintext::Plaintext,
     tree::{File, Mode, Owner},

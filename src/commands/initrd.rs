@@ -5,22 +5,22 @@ use std::{
     env,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
+    boot::profiles,
     failure::{self, Failure, Result},
     initrd::{
         append::{self, Change, Done},
+        declared::{self, Inputs, Standing},
+        examine::{Found, State},
         find::{self, Survey, Verdict},
-        segment::{self, Entry, Found, Spec, State},
+        segment::{self, Entry, Spec},
     },
-    input,
-    json::{self, Writer},
+    json::Writer,
     keys::Keyring,
-    manifest::{InitrdContent, Kind, Manifest, Phase, Placement, TemplateText},
+    manifest::{InitrdContent, Kind, Manifest, Phase, Placement},
     open::{self, Opened},
     owners::Owners,
     plaintext::Plaintext,
@@ -97,7 +97,7 @@ fn append(
 ) -> Result<Status> {
     let root = root.map_or(Ok(Root::system()), Root::at)?;
     let inputs = Inputs::new(&root);
-    let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
+    let manifest = inputs.manifest(manifest_path)?;
     let base = base.map(Path::to_owned).or_else(|| Some(root.join(manifest.initrd.base.as_ref()?)));
     let keyring = Keyring::from_manifest(&manifest.identities, &root);
     let contents = open::contents(&manifest, &|path| inputs.read(path), &keyring, |_| true);
@@ -118,56 +118,31 @@ fn append(
         warn_of_readers(file, console);
         return Ok(told(&done, file, console));
     }
-    if !is_current(manifest.initrd.appender.as_deref(), &root) {
+    let appender = manifest.initrd.appender.as_deref().and_then(Path::to_str);
+    let toplevel = env::var_os("TOPLEVEL").map(PathBuf::from);
+    let older = appender.filter(|appender| !profiles::is_current(&root, toplevel.as_deref(), appender));
+    let mut closed = None;
+    if let Some(appender) = older {
+        let (generation, fix) = profiles::who_uses(&root, appender);
+        let names: Vec<_> = failures.iter().map(|outcome| outcome.name.as_str()).collect();
+        let cannot = Failure::new(format!("{generation}: {} cannot be opened any more", report::few(&names)));
         if let Some(done) = append::reuse(file, base.as_deref(), &inputs.digest())? {
             failures.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(|f| console.warning(f));
+            let kept = cannot.fact("kept", "the secrets that it had, so it boots as before");
+            console.warning(&kept.fix(format!("bring the identity back, or: {fix}")));
             return Ok(told(&done, file, console));
         }
-        console.note("an older generation cannot be opened any more, and no segment of it was found: delete it with nix-env -p /nix/var/nix/profiles/system --delete-generations N");
+        let missing = "no initrd of that name has the secrets that an earlier run wrote; nothing was written";
+        closed = Some(cannot.fact("and", missing).fix(fix));
     }
     let mut report = Report::new(Phase::Initrd);
     report.secrets = failures;
-    report.tell(console, false, false)
-}
-
-/// What was read, by path, as digests: of the manifest and of ciphertexts, never of plaintexts.
-struct Inputs<'a> {
-    root: &'a Root,
-    digests: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
-}
-
-impl<'a> Inputs<'a> {
-    fn new(root: &'a Root) -> Self {
-        Self { root, digests: Mutex::default() }
+    report.tell(console, false, false)?;
+    if let Some(failure) = closed {
+        console.error(&failure);
     }
-
-    fn manifest(&self, path: &Path) -> Result<Plaintext> {
-        let bytes = input::read(path, input::MAX_SIZE)?;
-        // Wherever it lies, it is the same manifest.
-        self.note(PathBuf::new(), &bytes);
-        Ok(bytes)
-    }
-
-    fn read(&self, path: &Path) -> Result<Plaintext> {
-        let bytes = input::read_file(self.root, path, input::MAX_SIZE)?;
-        self.note(path.to_owned(), &bytes);
-        Ok(bytes)
-    }
-
-    fn note(&self, path: PathBuf, bytes: &[u8]) {
-        let digest = Sha256::digest(bytes).into();
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(path, digest);
-    }
-
-    /// One digest of all that was read.
-    fn digest(&self) -> [u8; 32] {
-        let mut all = Sha256::new();
-        for (path, digest) in &*self.digests.lock().unwrap_or_else(PoisonError::into_inner) {
-            all.update(Sha256::digest(path.as_os_str().as_encoded_bytes()));
-            all.update(digest);
-        }
-        all.finalize().into()
-    }
+    // Boot loaders tell 0 from everything else.
+    Ok(Status::Failed)
 }
 
 /// What the manifest wants in the initrd, and what of it failed.
@@ -206,10 +181,7 @@ fn entries<'m>(
         let templates =
             placed.templates.values().map(|(placement, content)| (Kind::Template, placement, content));
         for (kind, placement, content) in secrets.chain(templates) {
-            let target = placement
-                .path
-                .clone()
-                .unwrap_or_else(|| manifest.symlink_path.join(placement.name.as_path()));
+            let target = declared::target(manifest, placement);
             let entry = content.clone().and_then(|content| {
                 let (mode, owner) = (placement.mode.clone()?, install::owner(placement, &owners)?);
                 Ok(Entry {
@@ -248,7 +220,10 @@ impl Placed<'_> {
     /// The bytes of an initrd file, and the mode that it has if nothing else is said.
     fn content(&self, content: &InitrdContent, root: &Root) -> Result<(Arc<Plaintext>, Result<Mode>)> {
         let (kind, list, name) = match content {
-            InitrdContent::Source(path) => return source(path, root),
+            InitrdContent::Source(path) => {
+                let (bytes, mode) = declared::source(path, root)?;
+                return Ok((Arc::new(bytes), Ok(mode)));
+            }
             InitrdContent::Secret(name) => ("secret", &self.secrets, name),
             InitrdContent::Template(name) => ("template", &self.templates, name),
         };
@@ -257,15 +232,6 @@ impl Placed<'_> {
             .ok_or_else(|| Failure::new(format!("the manifest has no {kind} {:?}", name.as_str())))?;
         Ok((opened.clone()?, placement.mode.clone()))
     }
-}
-
-/// A plain file of `boot.initrd.secrets`, with the mode that `cp -a` would give it.
-fn source(path: &Path, root: &Root) -> Result<(Arc<Plaintext>, Result<Mode>)> {
-    let content = input::read_file(root, path, input::MAX_SIZE)?;
-    let metadata = root.open(path).and_then(|file| file.metadata());
-    let bits = metadata.map_err(|error| Failure::io("examine", path, error))?.permissions().mode();
-    let mode = Mode::new(u16::try_from(bits & 0o777).unwrap_or(0o400));
-    Ok((Arc::new(content), Ok(mode)))
 }
 
 /// A file whose directory is missing in the initrd is lost silently, and only the manifest can know.
@@ -297,28 +263,6 @@ fn warn_of_readers(file: &Path, console: &Console) {
             ))
             .fix("chmod 600, or on a FAT boot partition mount it with umask=0077"),
         );
-    }
-}
-
-/// Whether the generation that is being installed is the one that this manifest belongs to.
-fn is_current(appender: Option<&Path>, root: &Root) -> bool {
-    let Some(appender) = appender.and_then(Path::to_str) else { return true };
-    let read = |root: &Root, profile: &Path| {
-        let text = input::read_file(root, &profile.join("boot.json"), input::MAX_SIZE).ok()?;
-        json::parse(&text).ok()
-    };
-    // What the environment names is no path of the root's.
-    let toplevel = env::var_os("TOPLEVEL").and_then(|toplevel| read(&Root::system(), Path::new(&toplevel)));
-    let bootspec = toplevel.or_else(|| read(root, Path::new("/nix/var/nix/profiles/system")));
-    bootspec.is_none_or(|bootspec| mentions(&bootspec, appender))
-}
-
-fn mentions(value: &json::Value, text: &str) -> bool {
-    match value {
-        json::Value::String(string) => **string == *text.as_bytes(),
-        json::Value::Array(items) => items.iter().any(|item| mentions(item, text)),
-        json::Value::Object(members) => members.iter().any(|(_, value)| mentions(value, text)),
-        _ => false,
     }
 }
 
@@ -426,15 +370,21 @@ fn verify(
     let root_option = root;
     let root = root.map_or(Ok(Root::system()), Root::at)?;
     let inputs = Inputs::new(&root);
-    let manifest = Manifest::parse(&inputs.manifest(manifest_path)?)?;
-    let texts = manifest.templates.iter().filter_map(|template| match &template.text {
-        TemplateText::File(path) => Some(path),
-        TemplateText::Inline(_) => None,
+    let manifest = inputs.manifest(manifest_path)?;
+    inputs.read_all(&manifest)?;
+    let survey = survey(file)?;
+    let digest = inputs.digest();
+    let verdict = survey.verdict(&digest);
+    // Of plain files the digest knows nothing.
+    let wanted = declared::wanted(&manifest);
+    let changed = wanted.iter().filter(|_| verdict == Verdict::Fresh).find_map(|wanted| {
+        match declared::standing(wanted, &survey, &digest, &root) {
+            Standing::Fresh => None,
+            Standing::Unknown(failure) => Some(Err(failure)),
+            _ => Some(Ok(wanted.name)),
+        }
     });
-    for path in manifest.secrets.iter().map(|secret| &secret.sops_file).chain(texts) {
-        inputs.read(path)?;
-    }
-    let verdict = survey(file)?.verdict(&inputs.digest());
+    let verdict = if changed.transpose()?.is_some() { Verdict::Stale } else { verdict };
     let (word, told) = match &verdict {
         Verdict::Fresh => ("fresh", "fresh".to_owned()),
         Verdict::Stale => ("stale", "its secrets are not those of the manifest".to_owned()),

@@ -1,35 +1,29 @@
-//! Writes a segment to a file, replaces one, copies one for an older generation, and removes it.
+//! Gives an initrd its segment, copies one for an older generation, and takes it out.
 //!
-//! At every moment the file boots. Appended in place, the segment has zeros for its first magic until everything
-//! else is on the disk: the kernel drops such a tail whole. A segment that is in use is replaced by writing the
-//! file aside and renaming it, if there is room. Where a write fails, the file gets its old length back. Bytes of
-//! others stay, and keep their order.
+//! At every moment the file boots. A segment that is in use is replaced by writing the file aside and renaming it, if
+//! there is room. Bytes of others stay, and keep their order. Runs on one file wait for each other.
 
 use std::{
-    ffi::{OsStr, OsString},
-    fs::{self, File, OpenOptions, Permissions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
-    },
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use super::{
-    cpio::{self, ReadAt},
+    cpio,
+    cutting::Cutting,
+    examine::State,
     find::{self, Survey, survey},
-    segment::{Found, State},
+    magic::is_initrd,
+    target::{Target, bytes},
 };
 use crate::{
     failure::{Failure, Result},
+    flock::PATIENCE,
     plaintext::Plaintext,
 };
-
-/// Behind the file's name, for the file that is written aside.
-const ASIDE: &str = ".forestage-new";
-/// The magic of the first header, which is written last.
-const MAGIC: usize = 6;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,21 +51,26 @@ pub enum Change {
 /// exist. `base` is the path of the pristine initrd, if it is known.
 ///
 /// # Errors
-/// The file cannot be read or written, or has no room: then it is as it was before.
+/// The file is no initrd, cannot be read or written, has no room, or another run does not end: then it is as it was
+/// before.
 pub fn append(path: &Path, base: Option<&Path>, segment: &Plaintext) -> Result<Done> {
+    let target = Target::open_or_make(path, PATIENCE, segment.len() as u64)?;
+    let done = append_to(&target, path, base, segment);
+    target.settle(done.is_ok());
+    done
+}
+
+fn append_to(target: &Target<'_>, path: &Path, base: Option<&Path>, segment: &Plaintext) -> Result<Done> {
     let mut warnings = Vec::new();
-    let Some(target) = Target::open(path)? else {
-        create(path, segment)?;
-        return Ok(Done { change: Change::Appended, warnings });
-    };
     let survey = survey(&target.file, path, base)?;
     if let [only] = survey.found.as_slice()
         && only.state == State::Whole
-        && same(&target, only, segment)?
+        && target.holds(only, segment)?
     {
         return Ok(Done { change: Change::Unchanged, warnings });
     }
-    let cut = Cutting::of(&survey, &target.file, path, &mut warnings)?;
+    refuse_what_is_no_initrd(&target.file, path, &survey)?;
+    let cut = Cutting::of(&survey, &*target.file, path, &mut warnings)?;
     let change = if survey.found.is_empty() { Change::Appended } else { Change::Replaced };
     if cut.spares_nothing_in_use {
         // What goes is of no use to the kernel, so there is nothing that a crash could lose.
@@ -84,30 +83,69 @@ pub fn append(path: &Path, base: Option<&Path>, segment: &Plaintext) -> Result<D
     Ok(Done { change, warnings })
 }
 
+/// A kernel, a disk image or a manifest is easily named instead of the initrd; behind it nobody would read the
+/// segment. What begins with the pristine initrd, or with a segment that was cut, is as good as it was.
+fn refuse_what_is_no_initrd(file: &File, path: &Path, survey: &Survey) -> Result<()> {
+    let known = survey.base.is_some() || survey.found.first().is_some_and(|found| found.start == 0);
+    if known || is_initrd(file, survey.length).map_err(|error| Failure::io("read", path, error))? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is no initrd", path.display()))
+        .fact("begins with", "neither an archive nor a compression that the kernel knows")
+        .fix("name the initrd; a file that is empty or does not exist yet will do, too"))
+}
+
 /// Gives the file at `path` the segment with this manifest digest that an earlier run wrote, for a generation that
 /// cannot be opened any more: from the file itself, else from a file beside it whose name is a beginning of its
 /// name. `None` if there is none; then nothing was written.
 pub fn reuse(path: &Path, base: Option<&Path>, manifest: &[u8; 32]) -> Result<Option<Done>> {
-    let wanted = |found: &&Found| {
-        found.state == State::Whole && found.index.as_ref().is_some_and(|index| index.manifest == *manifest)
-    };
-    if let Some(file) = find::open(path, false)? {
-        let survey = survey(&file, path, base)?;
-        if survey.found.iter().any(|found| wanted(&found)) {
-            let warnings = vec![format!("{}: kept the segment of an earlier run", path.display())];
-            return Ok(Some(Done { change: Change::Unchanged, warnings }));
-        }
+    if let Some(file) = find::open(path, false)?
+        && segment_of(manifest, &survey(&file, path, base)?).is_some()
+    {
+        let warnings = vec![format!("{}: kept the segment of an earlier run", path.display())];
+        return Ok(Some(Done { change: Change::Unchanged, warnings }));
     }
-    for sibling in siblings(path) {
-        let Some(file) = find::open(&sibling, false)? else { continue };
-        let survey = survey(&file, &sibling, base)?;
-        let Some(Found { start, end: Some(end), .. }) = survey.found.iter().find(wanted) else { continue };
-        let segment = bytes(&file, *start, *end).map_err(|error| Failure::io("read", &sibling, error))?;
+    copy_from(siblings(path), path, base, manifest)
+}
+
+/// Copies the segment of the first of these files that has it.
+fn copy_from(
+    siblings: Vec<PathBuf>,
+    path: &Path,
+    base: Option<&Path>,
+    manifest: &[u8; 32],
+) -> Result<Option<Done>> {
+    let mut warnings = Vec::new();
+    for sibling in siblings {
+        let segment = match segment_in(&sibling, base, manifest) {
+            Ok(Some(segment)) => segment,
+            Ok(None) => continue,
+            // Another one may have it.
+            Err(failure) => {
+                warnings.push(failure.headline);
+                continue;
+            }
+        };
         let mut done = append(path, base, &segment)?;
-        done.warnings.push(format!("{}: copied the segment of {}", path.display(), sibling.display()));
-        return Ok(Some(done));
+        warnings.append(&mut done.warnings);
+        warnings.push(format!("{}: copied the segment of {}", path.display(), sibling.display()));
+        return Ok(Some(Done { warnings, ..done }));
     }
     Ok(None)
+}
+
+/// The whole segment with this manifest digest in the file at `path`.
+fn segment_in(path: &Path, base: Option<&Path>, manifest: &[u8; 32]) -> Result<Option<Plaintext>> {
+    let Some(file) = find::open(path, false)? else { return Ok(None) };
+    let Some((start, end)) = segment_of(manifest, &survey(&file, path, base)?) else { return Ok(None) };
+    bytes(&file, start, end).map(Some).map_err(|error| Failure::io("read", path, error))
+}
+
+/// Beginning and end of the whole segment with this manifest digest.
+fn segment_of(manifest: &[u8; 32], survey: &Survey) -> Option<(u64, u64)> {
+    let mut whole = survey.found.iter().filter(|found| found.state == State::Whole);
+    let found = whole.find(|found| found.index.as_ref().is_some_and(|index| index.manifest == *manifest))?;
+    Some((found.start, found.end?))
 }
 
 /// Takes every segment of ours out of the file at `path`.
@@ -116,15 +154,16 @@ pub fn reuse(path: &Path, base: Option<&Path>, manifest: &[u8; 32]) -> Result<Op
 /// them from bytes of others.
 pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
     let mut warnings = Vec::new();
-    let target = Target::open(path)?.ok_or_else(|| Failure::io("open", path, io::ErrorKind::NotFound))?;
+    let target = Target::open(path, PATIENCE)?;
+    let target = target.ok_or_else(|| Failure::io("open", path, io::ErrorKind::NotFound))?;
     let survey = survey(&target.file, path, base)?;
     if survey.found.is_empty() {
         return Ok(Done { change: Change::Unchanged, warnings });
     }
-    let cut = Cutting::of(&survey, &target.file, path, &mut warnings)?;
+    let cut = Cutting::of(&survey, &*target.file, path, &mut warnings)?;
     if cut.kept.is_empty() {
         let base = survey.base.unwrap_or(cut.stays);
-        let padding = cpio::skip_zeros(&target.file, base, cut.stays);
+        let padding = cpio::skip_zeros(&*target.file, base, cut.stays);
         let only_padding = padding.map_err(|error| target.failed("read", &error))? == cut.stays;
         target.shorten(if only_padding { base } else { cut.stays })?;
     } else if let Err(reason) = target.write_aside(&cut, None)? {
@@ -132,287 +171,6 @@ pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
         target.replace(&survey, &cut, None)?;
     }
     Ok(Done { change: Change::Removed, warnings })
-}
-
-/// What has to go, and what of the bytes behind it stays.
-struct Cutting {
-    /// Length of what stays in front.
-    stays: u64,
-    /// Where the first segment of ours begins, or will begin.
-    start: u64,
-    /// Bytes of others behind it.
-    kept: Vec<std::ops::Range<u64>>,
-    /// Whether the file can be shortened to `start` without losing anything that the kernel would use.
-    spares_nothing_in_use: bool,
-}
-
-impl Cutting {
-    fn of(survey: &Survey, file: &File, path: &Path, warnings: &mut Vec<String>) -> Result<Self> {
-        let shown = path.display();
-        if let Some(dead) = survey.dead {
-            let count = survey.length.saturating_sub(dead);
-            warnings.push(format!("{shown}: removed {count} bytes behind the initrd that no kernel reads"));
-        }
-        let length = survey.dead.unwrap_or(survey.length);
-        let Some(first) = survey.found.first() else {
-            return Ok(Self {
-                stays: length,
-                start: behind(file, length).map_err(|error| Failure::io("read", path, error))?,
-                kept: Vec::new(),
-                spares_nothing_in_use: true,
-            });
-        };
-        let mut kept = Vec::new();
-        let mut last_end = first.start;
-        for found in &survey.found {
-            let Some(end) = found.end else {
-                return Err(Failure::new(format!(
-                    "{shown} holds a damaged segment whose end cannot be found"
-                ))
-                .fact("begins at", found.start)
-                .fix("make the initrd anew, then append to it"));
-            };
-            if last_end < found.start {
-                kept.push(last_end..found.start);
-            }
-            if found.state == State::Cut {
-                let count = end.saturating_sub(found.start);
-                warnings.push(format!("{shown}: removed a segment that was cut, {count} bytes"));
-            }
-            last_end = end;
-        }
-        if last_end < length {
-            kept.push(last_end..length);
-        }
-        let all_cut = survey.found.iter().all(|found| found.state == State::Cut);
-        let spares_nothing_in_use = all_cut && kept.is_empty();
-        Ok(Self { stays: first.start, start: first.start, kept, spares_nothing_in_use })
-    }
-
-    fn kept_length(&self) -> u64 {
-        self.kept.iter().map(|range| range.end.saturating_sub(range.start)).fold(0, u64::saturating_add)
-    }
-}
-
-/// Where a segment begins that is put behind `length` bytes of others: at a multiple of 4, with four zeros or more in
-/// front. Without them the kernel's reader of lz4 takes what follows for one more block, says "Decoding failed" and
-/// drops the segment.
-fn behind<S: ReadAt + ?Sized>(others: &S, length: u64) -> io::Result<u64> {
-    let mut last = [0; 4];
-    let from = length.saturating_sub(4);
-    let got = others.fill_at(&mut last, from)?.min(usize::try_from(length.saturating_sub(from)).unwrap_or(4));
-    let zeros = last.get(..got).unwrap_or_default().iter().rev().take_while(|byte| **byte == 0).count();
-    let missing = if length == 0 { 0 } else { 4_u64.saturating_sub(zeros as u64) };
-    Ok(cpio::aligned(length.saturating_add(missing)))
-}
-
-/// The file that is written to.
-struct Target<'a> {
-    path: &'a Path,
-    file: File,
-}
-
-impl<'a> Target<'a> {
-    /// Opens a regular file; `None` if there is none. Whatever an earlier run left beside it is removed.
-    fn open(path: &'a Path) -> Result<Option<Self>> {
-        let Some(file) = find::open(path, true)? else { return Ok(None) };
-        // It lies where the file is, not where a symlink to it is.
-        let _ = fs::canonicalize(path).and_then(|path| fs::remove_file(aside(&path)));
-        Ok(Some(Self { path, file }))
-    }
-
-    fn failed(&self, verb: &str, error: &io::Error) -> Failure {
-        Failure::io(verb, self.path, error)
-    }
-
-    /// Fails unless the file can grow by `bytes`.
-    fn need(&self, bytes: u64) -> Result<()> {
-        let free = free(&self.file).map_err(|error| self.failed("find the free space of", &error))?;
-        if bytes <= free { Ok(()) } else { Err(no_room(self.path, bytes, free)) }
-    }
-
-    /// Shortens the file to what stays, then writes the segment with its first magic last, and before that what
-    /// comes behind it.
-    fn append(&self, survey: &Survey, cut: &Cutting, segment: &[u8], behind: &[u8]) -> Result<()> {
-        let start = cut.start;
-        let write = || {
-            let (magic, rest) = segment.split_at_checked(MAGIC).ok_or(io::ErrorKind::InvalidInput)?;
-            if cut.stays < survey.length {
-                self.file.set_len(cut.stays)?;
-            }
-            // What is skipped, padding and magic, reads as zeros.
-            self.file.write_all_at(rest, start.saturating_add(MAGIC as u64))?;
-            self.file.write_all_at(behind, start.saturating_add(segment.len() as u64))?;
-            self.file.sync_all()?;
-            self.file.write_all_at(magic, start)?;
-            self.file.sync_data()
-        };
-        write().map_err(|error: io::Error| {
-            let failure = self.failed("append to", &error);
-            match self.file.set_len(cut.stays).and_then(|()| self.file.sync_all()) {
-                Ok(()) => failure,
-                Err(error) => failure.fact("the file", format!("could not be given its old length: {error}")),
-            }
-        })
-    }
-
-    /// Replaces what has to go where the file is. For a moment there are no secrets in it.
-    fn replace(&self, survey: &Survey, cut: &Cutting, segment: Option<&[u8]>) -> Result<()> {
-        let new = cut.kept_length().saturating_add(segment.map_or(0, <[u8]>::len) as u64);
-        self.need(cut.start.saturating_add(new).saturating_sub(survey.length))?;
-        let old = bytes(&self.file, cut.start, survey.length).map_err(|error| self.failed("read", &error))?;
-        let mut behind = Plaintext::from(Vec::with_capacity(old.len()));
-        for range in &cut.kept {
-            let offset = |at: u64| usize::try_from(at.saturating_sub(cut.start)).unwrap_or(usize::MAX);
-            behind
-                .bytes_mut()
-                .extend_from_slice(old.get(offset(range.start)..offset(range.end)).unwrap_or_default());
-        }
-        let written = match segment {
-            Some(segment) => self.append(survey, cut, segment, &behind),
-            None => self.shorten(cut.start).and_then(|()| {
-                let written = self.file.write_all_at(&behind, cut.start).and_then(|()| self.file.sync_all());
-                written.map_err(|error| self.failed("write to", &error))
-            }),
-        };
-        written.map_err(|failure| {
-            match self.file.write_all_at(&old, cut.start).and_then(|()| self.file.sync_all()) {
-                Ok(()) => failure.fact("what was there", "was written back"),
-                Err(error) => failure.fact("what was there", format!("could not be written back: {error}")),
-            }
-        })
-    }
-
-    fn shorten(&self, length: u64) -> Result<()> {
-        let shortened = self.file.set_len(length).and_then(|()| self.file.sync_all());
-        shortened.map_err(|error| self.failed("shorten", &error))
-    }
-
-    /// Writes the new file aside and renames it. The inner error says why that is not possible here.
-    fn write_aside(&self, cut: &Cutting, segment: Option<&[u8]>) -> Result<std::result::Result<(), String>> {
-        // Renaming over a symlink would replace the symlink.
-        let path = fs::canonicalize(self.path).map_err(|error| self.failed("resolve", &error))?;
-        let old = self.file.metadata().map_err(|error| self.failed("examine", &error))?;
-        let new =
-            cut.start.saturating_add(cut.kept_length()).saturating_add(segment.map_or(0, <[u8]>::len) as u64);
-        let free = free(&self.file).map_err(|error| self.failed("find the free space of", &error))?;
-        if new > free {
-            return Ok(Err(format!("there is no room for a copy ({new} bytes needed, {free} free)")));
-        }
-        let aside = aside(&path);
-        let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside) {
-            Ok(file) => file,
-            Err(error) => return Ok(Err(format!("{} cannot be made: {error}", aside.display()))),
-        };
-        let written = self.copy(&file, cut, segment).and_then(|()| {
-            // vfat has no owners.
-            let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
-            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)
-        });
-        if let Err(error) = written {
-            let _ = fs::remove_file(&aside);
-            return Err(Failure::io("write", &aside, error).fact("the file", "is as it was"));
-        }
-        sync_directory(&path);
-        Ok(Ok(()))
-    }
-
-    fn copy(&self, mut to: &File, cut: &Cutting, segment: Option<&[u8]>) -> io::Result<()> {
-        let mut from = &self.file;
-        let mut range = |to: &mut &File, start: u64, end: u64| {
-            let length = end.saturating_sub(start);
-            from.seek(SeekFrom::Start(start))?;
-            let copied = io::copy(&mut from.take(length), to)?;
-            if copied == length { Ok(()) } else { Err(io::Error::from(io::ErrorKind::UnexpectedEof)) }
-        };
-        range(&mut to, 0, cut.start)?;
-        to.write_all(segment.unwrap_or_default())?;
-        cut.kept.iter().try_for_each(|kept| range(&mut to, kept.start, kept.end))
-    }
-}
-
-/// Makes the file with the segment in it.
-fn create(path: &Path, segment: &Plaintext) -> Result<()> {
-    let _ = fs::remove_file(aside(path));
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| Failure::io("create", path, error))?;
-    let target = Target { path, file };
-    let empty = Survey { length: 0, base: None, found: Vec::new(), dead: None };
-    let nothing = Cutting { stays: 0, start: 0, kept: Vec::new(), spares_nothing_in_use: true };
-    let written = target
-        .file
-        // The umask may have taken bits away.
-        .set_permissions(Permissions::from_mode(0o600))
-        .map_err(|error| target.failed("set the mode of", &error))
-        .and_then(|()| target.need(segment.len() as u64))
-        .and_then(|()| target.append(&empty, &nothing, segment, &[]));
-    match written {
-        Ok(()) => sync_directory(path),
-        Err(_) => {
-            let _ = fs::remove_file(path);
-        }
-    }
-    written
-}
-
-/// Makes the new name durable. A file system that cannot do it has done it.
-fn sync_directory(path: &Path) {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let _ = File::open(parent.unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all());
-}
-
-fn aside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ASIDE);
-    name.into()
-}
-
-/// Bytes that this process may still write to the file system of `file`.
-fn free(file: &File) -> io::Result<u64> {
-    let space = nix::sys::statvfs::fstatvfs(file)?;
-    let root = nix::unistd::geteuid().is_root();
-    let blocks = if root { space.blocks_free() } else { space.blocks_available() };
-    Ok(blocks.saturating_mul(space.fragment_size()))
-}
-
-/// The bytes of a part of a file.
-fn bytes(file: &File, start: u64, end: u64) -> io::Result<Plaintext> {
-    let length = usize::try_from(end.saturating_sub(start)).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let mut bytes = Plaintext::from(vec![0; length]);
-    file.read_exact_at(bytes.bytes_mut(), start)?;
-    Ok(bytes)
-}
-
-fn no_room(path: &Path, needed: u64, free: u64) -> Failure {
-    Failure::new(format!("no room for the segment in {}", path.display()))
-        .fact("needed", format!("{needed} bytes"))
-        .fact("free", format!("{free} bytes"))
-        .fix("remove old generations, or other files from that file system")
-}
-
-/// Whether the bytes of a segment in the file are these.
-fn same(target: &Target<'_>, found: &Found, segment: &[u8]) -> Result<bool> {
-    if found.end != Some(found.start.saturating_add(segment.len() as u64)) {
-        return Ok(false);
-    }
-    let mut buffer = zeroize::Zeroizing::new(vec![0; segment.len().min(64 << 10)]);
-    let mut at = found.start;
-    for wanted in segment.chunks(64 << 10) {
-        let got = buffer.get_mut(..wanted.len()).unwrap_or_default();
-        target.file.fill_at(got, at).map_err(|error| target.failed("read", &error))?;
-        if got != wanted {
-            return Ok(false);
-        }
-        at = at.saturating_add(wanted.len() as u64);
-    }
-    Ok(true)
 }
 
 /// The regular files beside `path` whose names are a beginning of its name, the longest first.
@@ -427,13 +185,19 @@ fn siblings(path: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
+
     use super::*;
     use crate::initrd::{
-        find::{Verdict, survey},
+        cutting::behind,
         segment::{
             build,
             tests::{sample, spec},
         },
+        target::{ASIDE, aside},
     };
 
     /// A directory of its own for each test, removed at the end.
@@ -650,19 +414,70 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_system_leaves_the_file_alone() {
-        let place = Place::new("full");
-        let path = place.file("initrd", b"\x28\xb5\x2f\xfdbase");
-        let target = Target::open(&path).unwrap().unwrap();
-        assert!(target.need(1).is_ok());
-        let failure = target.need(u64::MAX).unwrap_err();
-        assert_eq!(failure.facts.len(), 2);
-        // A write that fails in the middle: the descriptor is read-only.
-        let broken = Target { path: &path, file: File::open(&path).unwrap() };
-        let survey = survey(&broken.file, &path, None).unwrap();
-        let cut = Cutting::of(&survey, &target.file, &path, &mut Vec::new()).unwrap();
-        assert!(broken.append(&survey, &cut, &sample(), &[]).is_err());
-        assert_eq!(fs::read(&path).unwrap(), b"\x28\xb5\x2f\xfdbase");
-        assert_eq!(survey.verdict(&[0; 32]), Verdict::Missing);
+    fn an_unreadable_neighbour_is_passed_over() {
+        let place = Place::new("unreadable");
+        let base = b"\x28\xb5\x2f\xfdbase!!!".as_slice();
+        place.file("x-i", &joined(&[base, &sample()]));
+        let path = place.file("x-initrd", base);
+        // A directory stands for what root, too, cannot read.
+        let siblings = vec![place.0.clone(), place.0.join("gone"), place.0.join("x-i")];
+        let done = copy_from(siblings, &path, None, &spec(&[]).manifest).unwrap().unwrap();
+        assert_eq!((done.change, done.warnings.len()), (Change::Appended, 2));
+        assert_eq!(fs::read(&path).unwrap(), joined(&[base, &sample()]));
+    }
+
+    #[test]
+    fn what_is_no_initrd_is_refused_and_left_alone() {
+        let place = Place::new("refused");
+        for (bytes, good) in [
+            (&b"MZ kernel"[..], false),
+            (b"{}", false),
+            (b"\0\0\0\0x", false),
+            (b"", true),
+            (b"\0\0\0\0", true),
+            (b"\x1f\x8b", true),
+            (b"070701 as cpio begins", true),
+        ] {
+            let path = place.file("initrd", bytes);
+            let done = append(&path, None, &sample());
+            assert_eq!(done.is_ok(), good, "{bytes:?}");
+            assert_eq!(fs::read(&path).unwrap() == bytes, !good, "{bytes:?}");
+        }
+        // A base that is no initrd to us is one to who made it.
+        let base = place.file("base", b"base of a future kernel");
+        let path = place.file("initrd", b"base of a future kernel");
+        assert_eq!(append(&path, Some(&base), &sample()).unwrap().change, Change::Appended);
+        // Our own segment, cut before it was committed.
+        let mut uncommitted = sample().to_vec();
+        uncommitted[..6].fill(0);
+        let path = place.file("initrd", &uncommitted);
+        assert_eq!(append(&path, None, &sample()).unwrap().change, Change::Replaced);
+    }
+
+    #[test]
+    fn runs_at_the_same_time_take_turns() {
+        let place = Place::new("turns");
+        let base = b"\x28\xb5\x2f\xfdbase!!!".as_slice();
+        for (name, before) in [("made", None), ("there", Some(base))] {
+            let path = place.0.join(name);
+            if let Some(before) = before {
+                fs::write(&path, before).unwrap();
+            }
+            std::thread::scope(|scope| {
+                for number in 0..8 {
+                    let path = &path;
+                    scope.spawn(move || {
+                        for _ in 0..5 {
+                            let segment = if number % 2 == 0 { sample() } else { other() };
+                            append(path, None, &segment).unwrap();
+                        }
+                    });
+                }
+            });
+            let now = fs::read(&path).unwrap();
+            let front = before.unwrap_or_default();
+            assert!([sample(), other()].iter().any(|segment| now == joined(&[front, segment])), "{name}");
+        }
+        assert_eq!(place.names(), ["made", "there"]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An initrd is mostly compressed bytes of others, so a segment is found by its length where the pristine initrd
 //! is known, else by its first two heads: they stand at a multiple of 4 and are 260 bytes of which 252 are fixed,
-//! so chance never makes them. Time is linear, memory constant.
+//! so chance never makes them. What says itself how long it is, is not searched. Time is linear, memory constant.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,7 +15,10 @@ use nix::fcntl::OFlag;
 
 use super::{
     cpio::{self, ReadAt},
-    segment::{Found, Marks, State, examine},
+    examine::{Found, State, examine},
+    layout::Marks,
+    magic::format_at,
+    others,
 };
 use crate::failure::{Failure, Result};
 
@@ -87,7 +90,7 @@ fn begins_with(file: &File, length: u64, base: &File, size: u64) -> bool {
 /// Looks for segments in `source` of `length` bytes, from the end of the pristine initrd on if that is known.
 pub fn search<S: ReadAt + ?Sized>(source: &S, length: u64, base: Option<u64>) -> io::Result<Survey> {
     let marks = Marks::new();
-    let from = base.unwrap_or(0);
+    let from = others::clear(source, base.unwrap_or(0), length)?;
     let mut starts = Vec::new();
     each_mark(source, cpio::aligned(from), length, Marks::FIRST, |at, bytes| {
         if marks.begins(bytes) {
@@ -182,22 +185,8 @@ impl Survey {
 /// Where bytes behind the pristine initrd begin that the kernel does not read: no newc header at a multiple of 4,
 /// and no compression that it knows.
 fn dead_tail<S: ReadAt + ?Sized>(source: &S, base: u64, length: u64) -> io::Result<Option<u64>> {
-    const COMPRESSIONS: [[u8; 2]; 8] = [
-        [0x1f, 0x8b], // gzip
-        [0x1f, 0x9e], // gzip of old
-        [0x42, 0x5a], // bzip2
-        [0x5d, 0x00], // lzma
-        [0xfd, 0x37], // xz
-        [0x89, 0x4c], // lzo
-        [0x02, 0x21], // lz4
-        [0x28, 0xb5], // zstd
-    ];
     let at = cpio::skip_zeros(source, base, length)?;
-    let mut magic = [0; 6];
-    let got = source.fill_at(&mut magic, at)?;
-    let compressed = magic.first_chunk().is_some_and(|magic| COMPRESSIONS.contains(magic));
-    let archive = at.is_multiple_of(4) && matches!(&magic, b"070701" | b"070702");
-    Ok((got != 0 && !compressed && !archive).then_some(at))
+    Ok((at < length && format_at(source, at)?.is_none()).then_some(at))
 }
 
 /// Calls `visit` with every multiple of 4 between `from` and `to` at which the name of an entry begins with

@@ -26,7 +26,7 @@ use crate::{
 pub const INDEX_PATH: &str = "/.forestage/segment.json";
 const END_PATH: &str = "/.forestage/end";
 /// More than this is not read as an index: 16 MiB.
-const INDEX_MAX: u32 = 16 << 20;
+pub const INDEX_MAX: u32 = 16 << 20;
 
 /// What is to land in an initrd.
 #[derive(Debug, Clone, Default)]

@@ -81,7 +81,7 @@ in
     };
     package = mkOption {
       type = types.package;
-      default = (pkgs.callPackage ../default.nix { }).forestage;
+      default = (import ../default.nix { inherit pkgs; }).forestage;
       defaultText = lib.literalExpression "forestage";
       description = "The forestage to use.";
     };
@@ -91,7 +91,7 @@ in
         if pkgs.stdenv.buildPlatform == pkgs.stdenv.hostPlatform then
           cfg.package
         else
-          (pkgs.pkgsBuildHost.callPackage ../default.nix { }).forestage;
+          (import ../default.nix { pkgs = pkgs.pkgsBuildHost; }).forestage;
       defaultText = lib.literalExpression "config.sops.package";
       description = "The forestage that checks sops files while the system is built.";
     };

@@ -156,10 +156,15 @@ let
       login = drv;
       lib32 = drv;
       terminfo = drv;
-      debug = drv;
       modules = drv;
       nscd = drv;
       p11kit = drv;
+      kbd = drv // {
+        gzip = drv;
+      };
+      libfido2 = drv;
+      cryptsetup = drv;
+      tpm2-tss = drv;
       unbundled = drv;
       hwdb = drv;
       fonts = drv;
@@ -275,19 +280,28 @@ let
       passthru = args.passthru or { };
     };
 
+  # An initrd with nothing in it; what it is to contain is evaluated all the same.
   makeInitrd =
     args:
-    mkDerivation {
+    let
+      contents = lib.concatMap (
+        content:
+        lib.filter (value: value != null) [
+          (content.object or content.source or content)
+          (content.symlink or content.target or "")
+        ]
+      ) args.contents;
+    in
+    derivation {
       inherit (args) name;
-      contents = map toString (
-        lib.concatMap (
-          content:
-          lib.filter (value: value != null) [
-            (content.object or content.source or content)
-            (content.symlink or content.target or "")
-          ]
-        ) args.contents
-      );
+      inherit system;
+      contents = map (value: builtins.unsafeDiscardStringContext (toString value)) contents;
+      builder = sh;
+      PATH = hostPath;
+      args = [
+        "-c"
+        "mkdir $out && cd /var/empty 2>/dev/null || cd /; : | cpio -o -H newc > $out/initrd 2>/dev/null; echo \"$contents\" > $out/contents"
+      ];
     }
     // {
       inherit (args) contents;
@@ -350,7 +364,11 @@ let
           g = if lib.isFunction f then f else import f;
         in
         lib.makeOverridable g (
-          builtins.intersectAttrs (lib.functionArgs g) (self // scope) // args
+          # An argument with a default is none of the fakes: their names are all words there are.
+          builtins.intersectAttrs (lib.filterAttrs (_: optional: !optional) (lib.functionArgs g)) (
+            self // scope
+          )
+          // args
         );
       runtimeShell = "/bin/bash";
       runtimeShellPackage = host "bash";

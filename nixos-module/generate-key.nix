@@ -1,6 +1,7 @@
 # sops.age.generateKey: an age identity, when there is none.
 {
   config,
+  options,
   lib,
   pkgs,
   ...
@@ -11,11 +12,11 @@ let
   wanted = cfg.age.generateKey && cfg.age.keyFile != null && cfg.secrets != { };
   file = lib.escapeShellArg cfg.age.keyFile;
   phases = import ./lib/phases.nix { inherit config lib; };
-  usersByUnit = config.systemd.services ? sops-install-secrets-for-users;
+  by = import ./lib/users-by.nix { inherit config options; };
   # Scripts that need the key: all, unless units set up every phase.
   byScript =
-    (phases.system.secrets != { } && !cfg.useSystemdActivation)
-    || (phases.users.secrets != { } && !usersByUnit);
+    (phases.system.exists && !cfg.useSystemdActivation)
+    || (phases.users.exists && !by.unit);
   make = ''
     if [[ ! -f ${file} ]]; then
       echo generating machine-specific age key...
@@ -35,8 +36,8 @@ in
     description = "Generate the age identity of this machine";
     wantedBy = before;
     before =
-      lib.optional (phases.system.secrets != { }) "sops-install-secrets.service"
-      ++ lib.optional (phases.users.secrets != { }) "sops-install-secrets-for-users.service";
+      lib.optional phases.system.exists "sops-install-secrets.service"
+      ++ lib.optional phases.users.exists "sops-install-secrets-for-users.service";
     unitConfig = {
       DefaultDependencies = "no";
       RequiresMountsFor = [ cfg.age.keyFile ];

@@ -12,7 +12,7 @@ let
   manifest = (import ./lib/manifest.nix { inherit config lib pkgs; }).landing "" phase { };
   withEnvironment = import ./lib/environment.nix { inherit config lib; };
   unit = import ./lib/unit.nix { inherit config lib; };
-  exists = phase.secrets != { };
+  inherit (phase) exists;
 in
 {
   system.build.sops-nix-manifest = manifest;

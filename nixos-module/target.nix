@@ -1,14 +1,18 @@
 # sops-secrets.target: a name to order units after, whoever sets up secrets.
-{ config, lib, ... }:
+{
+  config,
+  options,
+  lib,
+  ...
+}:
 
 let
   cfg = config.sops;
   phases = import ./lib/phases.nix { inherit config lib; };
+  by = import ./lib/users-by.nix { inherit config options; };
   units =
-    lib.optional (phases.system.secrets != { } && cfg.useSystemdActivation) "sops-install-secrets.service"
-    ++ lib.optional (
-      config.systemd.services ? sops-install-secrets-for-users
-    ) "sops-install-secrets-for-users.service";
+    lib.optional (phases.system.exists && cfg.useSystemdActivation) "sops-install-secrets.service"
+    ++ lib.optional (phases.users.exists && by.unit) "sops-install-secrets-for-users.service";
 in
 {
   systemd.targets.sops-secrets = lib.mkIf (cfg.secrets != { }) {

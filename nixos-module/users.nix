@@ -15,10 +15,9 @@ let
   manifest = (import ./lib/manifest.nix { inherit config lib pkgs; }).landing "-for-users" phase { };
   withEnvironment = import ./lib/environment.nix { inherit config lib; };
   unit = import ./lib/unit.nix { inherit config lib; };
-  exists = phase.secrets != { };
+  inherit (phase) exists;
 
-  sysusers = options.systemd ? sysusers && config.systemd.sysusers.enable;
-  userborn = options.services ? userborn && config.services.userborn.enable;
+  by = import ./lib/users-by.nix { inherit config options; };
   call = "${cfg.package}/bin/sops-install-secrets -ignore-passwd ${manifest}";
   # Passwords are read when users are made. Whoever makes them must do it again when the secrets are others.
   again = {
@@ -29,7 +28,7 @@ in
 {
   system.build.sops-nix-users-manifest = manifest;
 
-  systemd.services.sops-install-secrets-for-users = lib.mkIf (exists && (sysusers || userborn)) (
+  systemd.services.sops-install-secrets-for-users = lib.mkIf (exists && by.unit) (
     lib.mkMerge [
       (unit call)
       {
@@ -39,10 +38,10 @@ in
       }
     ]
   );
-  systemd.services.userborn = lib.mkIf (exists && userborn) again;
-  systemd.services.systemd-sysusers = lib.mkIf (exists && sysusers && !userborn) again;
+  systemd.services.userborn = lib.mkIf (exists && by.userborn) again;
+  systemd.services.systemd-sysusers = lib.mkIf (exists && by.sysusers && !by.userborn) again;
 
-  system.activationScripts = lib.mkIf (exists && !sysusers && !userborn) {
+  system.activationScripts = lib.mkIf (exists && !by.unit) {
     setupSecretsForUsers =
       lib.stringAfter ([ "specialfs" ] ++ lib.optional cfg.age.generateKey "generate-age-key") ''
         [ -e /run/current-system ] || echo setting up secrets for users...

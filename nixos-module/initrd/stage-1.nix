@@ -31,11 +31,23 @@ let
   }
   // lib.optionalAttrs appendsInPlace { "/etc/forestage/manifest-digest" = initrd.digest; };
 
+  mock = import ../lib/mock.nix { inherit config lib pkgs; };
+  dummies = lib.listToAttrs (
+    map (
+      file:
+      lib.nameValuePair "/.initrd-secrets${file.target}" {
+        text =
+          if file ? secret then mock.value file.secret else mock.rendered cfg.templates.${file.template};
+      }
+    ) (lib.filter (file: !(file ? source)) initrd.files)
+  );
+
   scripted = !config.boot.initrd.systemd.enable;
 in
 {
-  boot.initrd = lib.mkIf initrd.exists (
-    lib.mkMerge [
+  boot.initrd = lib.mkMerge [
+    (lib.mkIf (initrd.wanted && cfg.mock.enable && !scripted) { systemd.contents = dummies; })
+    (lib.mkIf initrd.exists (lib.mkMerge [
       (lib.mkIf (!scripted) {
         systemd = {
           contents = lib.mapAttrs (_: text: { inherit text; }) contents;
@@ -79,6 +91,6 @@ in
           '';
         }
       ))
-    ]
-  );
+    ]))
+  ];
 }

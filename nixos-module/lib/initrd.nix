@@ -9,7 +9,6 @@ let
   cfg = config.sops;
   initrd = config.boot.initrd;
   paths = import ./paths.nix;
-  identities = import ./identities.nix;
   manifests = import ./manifest.nix { inherit config lib pkgs; };
   ids = import ./initrd-ids.nix { inherit config lib; };
 
@@ -90,7 +89,9 @@ let
   # depended on other entries, evaluation would not end.
   entry = "/etc/forestage/entry";
 
-  exists = initrd.enable && (asked != [ ] || provisioned != [ ]);
+  wanted = initrd.enable && (asked != [ ] || provisioned != [ ]);
+  # A virtual machine is started without a bootloader; dummies are part of its initrd.
+  exists = wanted && !cfg.mock.enable;
 
   # Directories.
   above =
@@ -142,13 +143,13 @@ let
   ) cfg.secrets;
 
   content =
-    identities.fields cfg.initrd
+    manifests.openedBy cfg.initrd
     // {
       version = 1;
       phase = "initrd";
       secrets = lib.mapAttrsToList (
         name: secret:
-        manifests.pick [ "sopsFile" "sopsFileHash" "format" "mode" ] secret
+        manifests.pick [ "sopsFile" "sopsFileHash" "format" "mode" ] (manifests.source name secret)
         // {
           inherit name;
           # Files of these formats are written whole in every phase.
@@ -170,6 +171,7 @@ let
 in
 {
   inherit
+    wanted
     exists
     entry
     asked

@@ -7,6 +7,7 @@
 let
   cfg = config.sops;
   identities = import ./identities.nix;
+  mock = import ./mock.nix { inherit config lib pkgs; };
 
   # What sops-nix's manifest has of a secret and of a template; what our own options add is not the installer's business.
   secretFields = [
@@ -72,19 +73,24 @@ let
     let
       mistakes = misplaced secrets;
     in
-    if cfg.validateSopsFiles && mistakes != [ ] then
+    if cfg.validateSopsFiles && !cfg.mock.enable && mistakes != [ ] then
       throw "\nSops files that cannot be checked:\n${lib.concatMapStringsSep "\n" (line: "- ${line}") mistakes}"
     else
       value;
 in
 rec {
-  inherit secretFields templateFields pick;
+  inherit pick;
+
+  # A secret as far as its sops file goes.
+  source = name: secret: if cfg.mock.enable then mock.secret name secret else secret;
+  # The identities of sops or sops.initrd.
+  openedBy = options: if cfg.mock.enable then mock.identities else identities.fields options;
 
   # The fields that every manifest has.
   common =
     { secrets, templates, ... }:
     {
-      secrets = map (pick secretFields) (lib.attrValues secrets);
+      secrets = lib.mapAttrsToList (name: secret: pick secretFields (source name secret)) secrets;
       templates = map (pick templateFields) (lib.attrValues templates);
       placeholderBySecretName = placeholders secrets;
       keepGenerations = cfg.keepGenerations;
@@ -101,7 +107,7 @@ rec {
     suffix: phase: more:
     file suffix phase.secrets (
       common phase
-      // identities.fields cfg
+      // openedBy cfg
       // {
         secretsMountPoint = phase.mountPoint;
         symlinkPath = phase.symlink;
@@ -125,10 +131,12 @@ rec {
                   "--mode"
                   "sopsfile"
                 ]
-                ++ lib.concatMap (key: [
-                  "--recipient"
-                  key
-                ]) cfg.hostPublicKeys
+                ++ lib.optionals (!cfg.mock.enable) (
+                  lib.concatMap (key: [
+                    "--recipient"
+                    key
+                  ]) cfg.hostPublicKeys
+                )
               else
                 [
                   "--mode"

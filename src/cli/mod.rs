@@ -85,6 +85,7 @@ Options of decrypt (FILE: /dev/stdin for standard input, then with --format):
 Options of initrd:
   --manifest M      what should be in the initrd
   --base INITRD     (append) the pristine initrd, by which our segment is told from what stands before it
+  --appender PATH   (append) by which boot.json names the caller, instead of the manifest's `appender`
   --root DIR        (append, verify) as above
   --json            (list, verify) as above
 
@@ -204,13 +205,15 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
         Some(other) => return help_or_unexpected(&other),
         None => return Err(usage("initrd: append, list, verify or remove?")),
     };
-    let (mut manifest, mut base, mut root, mut file, mut json) = (None, None, None, None, false);
+    let (mut manifest, mut base, mut appender, mut root, mut file) = (None, None, None, None, None);
+    let mut json = false;
     while let Some(argument) = next(parser)? {
         match argument {
             Arg::Long("manifest") if matches!(action.as_str(), "append" | "verify") => {
                 manifest = Some(path(parser, "--manifest")?);
             }
             Arg::Long("base") if action == "append" => base = Some(path(parser, "--base")?),
+            Arg::Long("appender") if action == "append" => appender = Some(path(parser, "--appender")?),
             Arg::Long("root") if matches!(action.as_str(), "append" | "verify") => {
                 root = Some(path(parser, "--root")?);
             }
@@ -222,7 +225,7 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
     let with_manifest = || manifest.clone().ok_or_else(|| usage("--manifest is missing"));
     let file = required(file, "FILE")?;
     Ok(Invocation::Initrd(match action.as_str() {
-        "append" => initrd::Action::Append { manifest: with_manifest()?, base, root, file },
+        "append" => initrd::Action::Append { manifest: with_manifest()?, base, appender, root, file },
         "list" => initrd::Action::List { file, json },
         "verify" => initrd::Action::Verify { manifest: with_manifest()?, root, file, json },
         "remove" => initrd::Action::Remove { file },

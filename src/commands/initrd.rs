@@ -44,6 +44,9 @@ pub enum Action {
         manifest: PathBuf,
         /// The pristine initrd; else the manifest's `base`.
         base: Option<PathBuf>,
+        /// The path by which boot.json names the caller; else the manifest's `appender`. (A script of the Nix store
+        /// knows its own path; the manifest that it names cannot.)
+        appender: Option<PathBuf>,
         /// What the manifest's absolute paths are relative to.
         root: Option<PathBuf>,
         /// The initrd; made when it does not exist.
@@ -77,8 +80,8 @@ pub enum Action {
 /// Does it.
 pub fn run(action: &Action, console: &Console) -> Result<Status> {
     match action {
-        Action::Append { manifest, base, root, file } => {
-            append(manifest, base.as_deref(), root.as_deref(), file, console)
+        Action::Append { manifest, base, appender, root, file } => {
+            append(manifest, base.as_deref(), appender.as_deref(), root.as_deref(), file, console)
         }
         Action::List { file, json } => list(file, *json, console),
         Action::Verify { manifest, root, file, json } => {
@@ -91,6 +94,7 @@ pub fn run(action: &Action, console: &Console) -> Result<Status> {
 fn append(
     manifest_path: &Path,
     base: Option<&Path>,
+    appender: Option<&Path>,
     root: Option<&Path>,
     file: &Path,
     console: &Console,
@@ -118,7 +122,7 @@ fn append(
         warn_of_readers(file, console);
         return Ok(told(&done, file, console));
     }
-    let appender = manifest.initrd.appender.as_deref().and_then(Path::to_str);
+    let appender = appender.or(manifest.initrd.appender.as_deref()).and_then(Path::to_str);
     let toplevel = env::var_os("TOPLEVEL").map(PathBuf::from);
     let older = appender.filter(|appender| !profiles::is_current(&root, toplevel.as_deref(), appender));
     let mut closed = None;

@@ -1,0 +1,7 @@
+# Who makes users and groups: a unit, or else the perl script of the activation.
+{ config, options }:
+rec {
+  sysusers = options.systemd ? sysusers && config.systemd.sysusers.enable;
+  userborn = options.services ? userborn && config.services.userborn.enable;
+  unit = sysusers || userborn;
+}

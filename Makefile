@@ -2,6 +2,7 @@
 
 TARGET := x86_64-unknown-linux-musl
 BINARY := target/$(TARGET)/release/forestage
+SMALL := target/$(TARGET)/initrd/forestage
 export FORESTAGE_CACHE ?= $(CURDIR)/target/cache
 
 # The static binary.
@@ -9,6 +10,12 @@ all: $(BINARY)
 
 $(BINARY): setup-rust FORCE
 	cargo build --release --locked --target $(TARGET)
+
+# The smallest: age and ssh-ed25519 identities only, for the initrd.
+small: $(SMALL)
+
+$(SMALL): setup-rust FORCE
+	cargo build --profile initrd --no-default-features --locked --target $(TARGET)
 
 # Everything that must hold before a change lands.
 test: setup-test lint static
@@ -23,9 +30,10 @@ lint: setup-test
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo deny check licenses bans sources
 
-# What is only true of the finished binary: static-pie, small, at home in an empty chroot; and aarch64 compiles.
-static: $(BINARY)
-	tests/tools/static $(BINARY)
+# What is only true of the finished binaries: static-pie, small, at home in an empty chroot; and aarch64 compiles.
+static: $(BINARY) $(SMALL)
+	tests/tools/static $(BINARY) 3670016
+	tests/tools/static $(SMALL) 1677721
 	cargo check --release --locked --target aarch64-unknown-linux-musl
 
 # Whole processes against a floor program and, with SOPS_INSTALL_SECRETS, the peer.
@@ -46,4 +54,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all test demo lint static bench advisories setup-rust setup-test clean FORCE
+.PHONY: all small test demo lint static bench advisories setup-rust setup-test clean FORCE

@@ -2,15 +2,25 @@
 
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
+use dlmalloc::GlobalDlmalloc;
 use forestage::{
     cli::{self, Invocation, sops_install_secrets},
     commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1},
     confine,
     failure::{Failure, Result},
+    plaintext,
 };
+use zeroizing_alloc::ZeroAlloc;
 
 fn main() -> ExitCode {
     confine::core_dumps_off();
+    let status = run();
+    plaintext::wipe_stack();
+    status
+}
+
+#[inline(never)]
+fn run() -> ExitCode {
     let mut arguments = env::args_os();
     let program = arguments.next().unwrap_or_default();
     if Path::new(&program).file_name().is_some_and(|name| name == "sops-install-secrets") {
@@ -65,4 +75,4 @@ fn execute(invocation: Invocation, console: &Console) -> Result<Status> {
 
 /// Also where musl is not the libc: one behaviour to measure.
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: ZeroAlloc<GlobalDlmalloc> = ZeroAlloc(GlobalDlmalloc);

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Secret bytes: wiped when dropped, compared and hashed as bytes, hidden from `{:?}`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -31,6 +31,15 @@ impl Plaintext {
         }
         self.0.extend_from_slice(bytes);
     }
+}
+
+/// Wipes what functions that have returned left on the stack: hashes and curves move their state about. Worker threads
+/// need it not: their stacks go with them.
+#[inline(never)]
+pub fn wipe_stack() {
+    // Deeper than all but the strangest documents go; the pages were touched before.
+    let mut left = [0_u8; 64 << 10];
+    left.zeroize();
 }
 
 impl From<Vec<u8>> for Plaintext {

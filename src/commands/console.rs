@@ -8,7 +8,10 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    generation,
+};
 
 /// Where messages go, and how they look there.
 #[derive(Debug)]
@@ -53,10 +56,8 @@ impl Console {
 
     /// The result of the command, on standard output.
     pub fn print(&self, bytes: &[u8]) -> Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(bytes)
-            .and_then(|()| stdout.flush())
+        // Not std's: its buffer would keep a part of a secret.
+        generation::write_all(io::stdout(), bytes)
             .map_err(|error| Failure::io("write to", "standard output", error))
     }
 

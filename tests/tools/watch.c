@@ -1,8 +1,9 @@
-/* Runs a command and tells what it took; can kill it at its Nth system call.
+/* Runs a command and tells what it took; can kill it at its Nth system call, and dump its memory at its end.
  *
  *   watch limit SECONDS REPORT COMMAND [ARGUMENT...]   end it with SIGKILL when it runs longer than that
  *   watch count REPORT COMMAND [ARGUMENT...]           count its system calls
  *   watch kill N REPORT COMMAND [ARGUMENT...]          SIGKILL at its Nth system call, which does not happen any more
+ *   watch dump FILE REPORT COMMAND [ARGUMENT...]       write what its memory holds when it calls exit_group
  *
  * The system calls of all threads of the command count. Processes that the command starts are not traced and not killed, as
  * in life; watch waits for them too. The report is one line:
@@ -22,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -70,12 +72,40 @@ static int start(char **argv) {
     return hold[1];
 }
 
+/* Writes all memory that the process can write to, one region after the other. */
+static void dump(pid_t pid, const char *path) {
+    char name[64], line[512], *bytes = malloc(1 << 20);
+    snprintf(name, sizeof name, "/proc/%d/maps", pid);
+    FILE *maps = fopen(name, "r"), *out = fopen(path, "w");
+    snprintf(name, sizeof name, "/proc/%d/mem", pid);
+    FILE *mem = fopen(name, "r");
+    if (!maps || !out || !mem || !bytes) die("dump");
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long begin, end;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) != 3 || rights[1] != 'w') continue;
+        if (fseeko(mem, (off_t)begin, SEEK_SET)) continue;
+        while (begin < end) {
+            size_t size = end - begin < 1 << 20 ? end - begin : 1 << 20, got = fread(bytes, 1, size, mem);
+            if (got == 0) break;
+            if (fwrite(bytes, 1, got, out) != got) die(path);
+            begin += got;
+        }
+        clearerr(mem);
+    }
+    if (fclose(out)) die(path);
+    fclose(maps);
+    fclose(mem);
+    free(bytes);
+}
+
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     int counting = !strcmp(mode, "count"), killing = !strcmp(mode, "kill"), limiting = !strcmp(mode, "limit");
+    int dumping = !strcmp(mode, "dump");
     int first = counting ? 2 : 3;
-    if (!(counting || killing || limiting) || argc < first + 2) {
-        fprintf(stderr, "usage: watch limit SECONDS|count|kill N  REPORT COMMAND [ARGUMENT...]\n");
+    if (!(counting || killing || limiting || dumping) || argc < first + 2) {
+        fprintf(stderr, "usage: watch limit SECONDS|count|kill N|dump FILE  REPORT COMMAND [ARGUMENT...]\n");
         return 1;
     }
     long number = counting ? 0 : atol(argv[2]);
@@ -119,6 +149,7 @@ int main(int argc, char **argv) {
                 kill(command, SIGKILL);
                 continue;
             }
+            if (dumping && entry && info[3] == SYS_exit_group) dump(pid, argv[2]);
             signal = 0;
         } else if (event || signal == SIGTRAP) {
             signal = 0;

@@ -11,13 +11,15 @@ use std::{
 /// What watch.c is to do with the command.
 #[derive(Debug, Clone, Copy)]
 #[allow(dead_code)] // each test uses its part
-pub enum Watch {
+pub enum Watch<'p> {
     /// End it after so many seconds.
     Limit(u32),
     /// Count its system calls.
     Count,
     /// Kill it at that system call, counted from 1.
     Kill(u64),
+    /// Write its memory to this file when it ends.
+    Dump(&'p Path),
 }
 
 /// How the command ended, and what it took.
@@ -47,6 +49,7 @@ pub fn watched(watch: Watch, report: &Path, command: &[OsString]) -> Command {
         Watch::Limit(seconds) => watched.args(["limit", &seconds.to_string()]),
         Watch::Count => watched.arg("count"),
         Watch::Kill(call) => watched.args(["kill", &call.to_string()]),
+        Watch::Dump(file) => watched.arg("dump").arg(file),
     };
     watched.arg(report).args(command);
     watched

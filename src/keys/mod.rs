@@ -5,6 +5,8 @@
 //! be read is a line in the failure, never a failure of the run. Facts: sops-format.md 4.4, 5 and 6.
 
 pub mod age;
+#[cfg(feature = "passphrase")]
+pub mod age_encrypted;
 pub mod age_file;
 mod bech32;
 pub mod command;

@@ -13,6 +13,8 @@ pub mod command;
 pub mod kind;
 #[cfg(feature = "passphrase")]
 pub mod passphrase;
+#[cfg(feature = "plugins")]
+pub mod plugin;
 #[cfg(feature = "post-quantum")]
 pub mod post_quantum;
 mod report;

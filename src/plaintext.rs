@@ -36,6 +36,7 @@ impl Plaintext {
 /// Wipes what functions that have returned left on the stack: hashes and curves move their state about. Worker threads
 /// need it not: their stacks go with them.
 #[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "the stack is what it is about")]
 pub fn wipe_stack() {
     // Deeper than all but the strangest documents go; the pages were touched before.
     let mut left = [0_u8; 64 << 10];

@@ -11,6 +11,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::{
     commands::{check, decrypt, initrd, install, keys, stage1},
     failure::{Failure, Kind, Result},
+    keys::Access,
     manifest::Phase,
     sops::formats::Format,
 };
@@ -82,6 +83,13 @@ Options of decrypt (FILE: /dev/stdin for standard input, then with --format):
   --extract PATH    one value, for instance '[\"db\"][\"password\"]'
   --max-size N      largest file in bytes (default 268435456)
 
+Options of install, check --decrypt, decrypt, keys, and (but for --no-prompt, which holds anyway) initrd append:
+  --no-prompt       ask nobody for a passphrase
+  --passphrase-file F
+                    its first line is the passphrase of protected keys; the systemd credential
+                    forestage.passphrase is another way
+  --plugin-path P   a directory with age plugins, or a plugin, instead of PATH (may be repeated)
+
 Options of initrd:
   --manifest M      what should be in the initrd
   --base INITRD     (append) the pristine initrd, by which our segment is told from what stands before it
@@ -138,6 +146,11 @@ fn install(parser: &mut Parser) -> Result<Invocation> {
             Arg::Long("dry-run") => options.dry_run = true,
             Arg::Long("ignore-passwd") => options.ignore_passwd = true,
             Arg::Long("allow-disk") => options.allow_disk = true,
+            Arg::Long("no-prompt") => options.access.no_prompt = true,
+            Arg::Long("passphrase-file") => {
+                options.access.passphrase_file = Some(path(parser, "--passphrase-file")?);
+            }
+            Arg::Long("plugin-path") => options.access.plugin_path.push(path(parser, "--plugin-path")?),
             Arg::Long("json") => options.json = true,
             Arg::Value(value) => operand(&mut manifest, value)?,
             other => return help_or_unexpected(&other),
@@ -160,6 +173,11 @@ fn check(parser: &mut Parser) -> Result<Invocation> {
                 }
             }
             Arg::Long("decrypt") => options.decrypt = true,
+            Arg::Long("no-prompt") => options.access.no_prompt = true,
+            Arg::Long("passphrase-file") => {
+                options.access.passphrase_file = Some(path(parser, "--passphrase-file")?);
+            }
+            Arg::Long("plugin-path") => options.access.plugin_path.push(path(parser, "--plugin-path")?),
             Arg::Long("recipient") => options.recipients.push(text(parser, "--recipient")?),
             Arg::Long("recipients-file") => options.recipients_files.push(path(parser, "--recipients-file")?),
             Arg::Long("root") => options.root = Some(path(parser, "--root")?),
@@ -185,6 +203,11 @@ fn decrypt(parser: &mut Parser) -> Result<Invocation> {
                 options.input.get_or_insert(both);
                 options.output.get_or_insert(both);
             }
+            Arg::Long("no-prompt") => options.access.no_prompt = true,
+            Arg::Long("passphrase-file") => {
+                options.access.passphrase_file = Some(path(parser, "--passphrase-file")?);
+            }
+            Arg::Long("plugin-path") => options.access.plugin_path.push(path(parser, "--plugin-path")?),
             Arg::Long("extract") => options.extract = Some(text(parser, "--extract")?),
             Arg::Long("max-size") => {
                 let size = text(parser, "--max-size")?;
@@ -206,6 +229,8 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
         None => return Err(usage("initrd: append, list, verify or remove?")),
     };
     let (mut manifest, mut base, mut appender, mut root, mut file) = (None, None, None, None, None);
+    // Nobody sits before a boot loader's installer.
+    let mut access = Access { no_prompt: true, ..Access::default() };
     let mut json = false;
     while let Some(argument) = next(parser)? {
         match argument {
@@ -214,6 +239,12 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
             }
             Arg::Long("base") if action == "append" => base = Some(path(parser, "--base")?),
             Arg::Long("appender") if action == "append" => appender = Some(path(parser, "--appender")?),
+            Arg::Long("passphrase-file") if action == "append" => {
+                access.passphrase_file = Some(path(parser, "--passphrase-file")?);
+            }
+            Arg::Long("plugin-path") if action == "append" => {
+                access.plugin_path.push(path(parser, "--plugin-path")?);
+            }
             Arg::Long("root") if matches!(action.as_str(), "append" | "verify") => {
                 root = Some(path(parser, "--root")?);
             }
@@ -225,7 +256,14 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
     let with_manifest = || manifest.clone().ok_or_else(|| usage("--manifest is missing"));
     let file = required(file, "FILE")?;
     Ok(Invocation::Initrd(match action.as_str() {
-        "append" => initrd::Action::Append { manifest: with_manifest()?, base, appender, root, file },
+        "append" => initrd::Action::Append(initrd::Append {
+            manifest: with_manifest()?,
+            base,
+            appender,
+            root,
+            access,
+            file,
+        }),
         "list" => initrd::Action::List { file, json },
         "verify" => initrd::Action::Verify { manifest: with_manifest()?, root, file, json },
         "remove" => initrd::Action::Remove { file },
@@ -250,6 +288,11 @@ fn keys(parser: &mut Parser) -> Result<Invocation> {
         match argument {
             Arg::Long("identity") => options.identities.push(path(parser, "--identity")?),
             Arg::Long("manifest") => options.manifest = Some(path(parser, "--manifest")?),
+            Arg::Long("no-prompt") => options.access.no_prompt = true,
+            Arg::Long("passphrase-file") => {
+                options.access.passphrase_file = Some(path(parser, "--passphrase-file")?);
+            }
+            Arg::Long("plugin-path") => options.access.plugin_path.push(path(parser, "--plugin-path")?),
             Arg::Long("json") => options.json = true,
             Arg::Value(value) => options.files.push(value.into()),
             other => return help_or_unexpected(&other),

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     failure::{self, Failure, Result},
     input,
-    keys::{self, Keyring},
+    keys::{self, Access, Keyring},
     manifest::{Kind, Manifest, Placement, Secret},
     open,
     root::Root,
@@ -52,6 +52,8 @@ pub struct Options {
     pub recipients_files: Vec<PathBuf>,
     /// What every absolute path is relative to.
     pub root: Option<PathBuf>,
+    /// How to reach keys that are not simply there.
+    pub access: Access,
     /// One JSON object on standard output.
     pub json: bool,
 }
@@ -71,7 +73,7 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         return Err(Failure::new(reason).kind(failure::Kind::Usage));
     }
     let mut failures = modes(&manifest);
-    let opened = if options.decrypt { unopened(&manifest, &root) } else { Failures::new() };
+    let opened = if options.decrypt { unopened(&manifest, &root, &options.access) } else { Failures::new() };
     if options.mode == Mode::SopsFile {
         let no_identity = opened.iter().filter(|(_, failure)| failure.kind == failure::Kind::NoIdentity);
         let mut closed = BTreeSet::new();
@@ -90,8 +92,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
 }
 
 /// The secrets and templates that this machine's identities do not open, and why.
-fn unopened<'m>(manifest: &'m Manifest, root: &Root) -> Failures<'m> {
-    let keyring = Keyring::from_manifest(&manifest.identities, root);
+fn unopened<'m>(manifest: &'m Manifest, root: &Root, access: &Access) -> Failures<'m> {
+    let keyring = Keyring::from_manifest(&manifest.identities, root).with_access(access);
     let contents =
         open::contents(manifest, &|path| input::read_file(root, path, input::MAX_SIZE), &keyring, |_| true);
     let secrets = manifest.secrets.iter().map(|secret| &secret.placement);

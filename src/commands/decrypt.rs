@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     failure::Result,
     input,
-    keys::Keyring,
+    keys::{Access, Keyring},
     sops::{SopsFile, formats::Format},
 };
 
@@ -18,6 +18,8 @@ pub struct Options {
     pub file: PathBuf,
     /// Identity files; none: the sources that sops reads.
     pub identities: Vec<PathBuf>,
+    /// How to reach keys that are not simply there.
+    pub access: Access,
     /// How the file is written; by default its suffix tells.
     pub input: Option<Format>,
     /// How the plaintext is written; by default the file's suffix tells, as for sops.
@@ -33,6 +35,7 @@ impl Default for Options {
         Self {
             file: PathBuf::new(),
             identities: Vec::new(),
+            access: Access::default(),
             input: None,
             output: None,
             extract: None,
@@ -47,7 +50,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let keyring = match options.identities.as_slice() {
         [] => Keyring::from_environment(),
         files => Keyring::from_files(files),
-    };
+    }
+    .with_access(&options.access);
     let about = |failure: crate::failure::Failure| failure.fact("file", options.file.display());
     let bytes = input::read(Path::new(&options.file), options.max_size)?;
     let guessed = options.input.is_none() && format == Format::Binary;

@@ -19,7 +19,7 @@ use crate::{
         segment::{self, Entry, Spec},
     },
     json::Writer,
-    keys::Keyring,
+    keys::{Access, Keyring},
     manifest::{InitrdContent, Kind, Manifest, Phase, Placement},
     open::{self, Opened},
     owners::Owners,
@@ -35,23 +35,29 @@ use super::{
     report::{self, Outcome, Report},
 };
 
+/// What to append.
+#[derive(Debug)]
+pub struct Append {
+    /// What should be in the initrd.
+    pub manifest: PathBuf,
+    /// The pristine initrd; else the manifest's `base`.
+    pub base: Option<PathBuf>,
+    /// The path by which boot.json names the caller; else the manifest's `appender`. (A script of the Nix store
+    /// knows its own path; the manifest that it names cannot.)
+    pub appender: Option<PathBuf>,
+    /// What the manifest's absolute paths are relative to.
+    pub root: Option<PathBuf>,
+    /// How to reach keys that are not simply there.
+    pub access: Access,
+    /// The initrd; made when it does not exist.
+    pub file: PathBuf,
+}
+
 /// What to do with an initrd.
 #[derive(Debug)]
 pub enum Action {
     /// Make the manifest's segment the only one of ours in the file.
-    Append {
-        /// What to append.
-        manifest: PathBuf,
-        /// The pristine initrd; else the manifest's `base`.
-        base: Option<PathBuf>,
-        /// The path by which boot.json names the caller; else the manifest's `appender`. (A script of the Nix store
-        /// knows its own path; the manifest that it names cannot.)
-        appender: Option<PathBuf>,
-        /// What the manifest's absolute paths are relative to.
-        root: Option<PathBuf>,
-        /// The initrd; made when it does not exist.
-        file: PathBuf,
-    },
+    Append(Append),
     /// Show the segments of the file.
     List {
         /// The initrd.
@@ -80,9 +86,7 @@ pub enum Action {
 /// Does it.
 pub fn run(action: &Action, console: &Console) -> Result<Status> {
     match action {
-        Action::Append { manifest, base, appender, root, file } => {
-            append(manifest, base.as_deref(), appender.as_deref(), root.as_deref(), file, console)
-        }
+        Action::Append(options) => append(options, console),
         Action::List { file, json } => list(file, *json, console),
         Action::Verify { manifest, root, file, json } => {
             verify(manifest, root.as_deref(), file, *json, console)
@@ -91,25 +95,19 @@ pub fn run(action: &Action, console: &Console) -> Result<Status> {
     }
 }
 
-fn append(
-    manifest_path: &Path,
-    base: Option<&Path>,
-    appender: Option<&Path>,
-    root: Option<&Path>,
-    file: &Path,
-    console: &Console,
-) -> Result<Status> {
-    let root = root.map_or(Ok(Root::system()), Root::at)?;
+fn append(options: &Append, console: &Console) -> Result<Status> {
+    let file = options.file.as_path();
+    let root = options.root.as_deref().map_or(Ok(Root::system()), Root::at)?;
     let inputs = Inputs::new(&root);
-    let manifest = inputs.manifest(manifest_path)?;
-    let base = base.map(Path::to_owned).or_else(|| Some(root.join(manifest.initrd.base.as_ref()?)));
-    let keyring = Keyring::from_manifest(&manifest.identities, &root);
+    let manifest = inputs.manifest(&options.manifest)?;
+    let base = options.base.clone().or_else(|| Some(root.join(manifest.initrd.base.as_ref()?)));
+    let keyring = Keyring::from_manifest(&manifest.identities, &root).with_access(&options.access);
     let contents = open::contents(&manifest, &|path| inputs.read(path), &keyring, |_| true);
     let (entries, failures) = entries(&manifest, contents.secrets, contents.templates, &root);
     if failures.is_empty() {
         if entries.is_empty() {
             return Err(Failure::new("the manifest has nothing for the initrd")
-                .fact("manifest", manifest_path.display())
+                .fact("manifest", options.manifest.display())
                 .fix("give its secrets a `path`, or list them in `files`"));
         }
         warn_of_parents(&manifest, &entries, console);
@@ -122,7 +120,8 @@ fn append(
         warn_of_readers(file, console);
         return Ok(told(&done, file, console));
     }
-    let appender = appender.or(manifest.initrd.appender.as_deref()).and_then(Path::to_str);
+    let appender =
+        options.appender.as_ref().or(manifest.initrd.appender.as_ref()).and_then(|path| path.to_str());
     let toplevel = env::var_os("TOPLEVEL").map(PathBuf::from);
     let older = appender.filter(|appender| !profiles::is_current(&root, toplevel.as_deref(), appender));
     let mut closed = None;

@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, Result},
     generation::{Entry, Place, Ram, Realm, Settings, Stage, Swappable},
     input,
-    keys::Keyring,
+    keys::{Access, Keyring},
     manifest::{Kind, Manifest, Phase, Placement, Principal, runtime_dir},
     open::{self, Contents, Opened},
     owners::Owners,
@@ -42,6 +42,8 @@ pub struct Options {
     pub ignore_passwd: bool,
     /// A file system that is not in RAM will do.
     pub allow_disk: bool,
+    /// How to reach keys that are not simply there.
+    pub access: Access,
     /// One JSON object on standard output.
     pub json: bool,
     /// Called as sops-install-secrets: where swap cannot be excluded it warns instead of refusing.
@@ -65,7 +67,7 @@ fn install(options: &Options, console: &Console) -> Result<Status> {
     let ignore_passwd = options.ignore_passwd || manifest.phase.ignores_passwd();
     let owners = if ignore_passwd { Owners::ignored() } else { Owners::of(&root) };
     let stage = Stage::enter(settings(&manifest, options, &root, &owners, dry)?)?;
-    let keyring = Keyring::from_manifest(&manifest.identities, &root);
+    let keyring = Keyring::from_manifest(&manifest.identities, &root).with_access(&options.access);
     if manifest.logging.key_import {
         log_imports(&keyring, options, console);
     }

@@ -6,7 +6,7 @@ use crate::{
     failure::{Failure, Result},
     input,
     json::Writer,
-    keys::Keyring,
+    keys::{Access, Keyring},
     manifest::Manifest,
     plaintext::Plaintext,
     root::Root,
@@ -24,6 +24,8 @@ pub struct Options {
     pub manifest: Option<PathBuf>,
     /// sops files to try them on.
     pub files: Vec<PathBuf>,
+    /// How to reach keys that are not simply there.
+    pub access: Access,
     /// One JSON object on standard output.
     pub json: bool,
 }
@@ -34,7 +36,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         (Some(path), _) => Keyring::from_manifest(&Manifest::read(path)?.identities, &Root::system()),
         (None, []) => Keyring::from_environment(),
         (None, files) => Keyring::from_files(files),
-    };
+    }
+    .with_access(&options.access);
     keyring.read_all();
     let opens = |path: &PathBuf| {
         let file = SopsFile::parse(Format::of_path(path), input::read(path, input::MAX_SIZE)?)?;

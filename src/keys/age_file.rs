@@ -51,11 +51,19 @@ pub struct AgeFile<'f> {
     payload: &'f [u8],
 }
 
+/// Is it a file that age encrypted, with or without armor?
+#[must_use]
+pub fn is_encrypted(file: &[u8]) -> bool {
+    file.starts_with(b"age-encryption") || file.starts_with(b"-----BEGIN AGE")
+}
+
 const BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const END: &[u8] = b"-----END AGE ENCRYPTED FILE-----";
 const COLUMNS: usize = 64;
 const COLUMN_BYTES: usize = COLUMNS / 4 * 3;
 const MAX_BLANKS: usize = 1024;
+/// A full part of the payload, with its tag.
+const CHUNK: usize = 64 * 1024 + 16;
 
 /// Takes the armor off.
 pub fn dearmor(text: &[u8]) -> Result<Vec<u8>, Damage> {
@@ -159,26 +167,55 @@ impl<'f> AgeFile<'f> {
         Ok(None)
     }
 
-    fn open_with(&self, key: &FileKey) -> Result<Zeroizing<Vec<u8>>, Damage> {
-        const CHUNK: usize = 64 * 1024 + 16;
+    /// As [`decrypt`](Self::decrypt), and the content must not be longer than one chunk (64 KiB).
+    pub(crate) fn open_with(&self, key: &FileKey) -> Result<Zeroizing<Vec<u8>>, Damage> {
+        if self.payload.len() > 16 + CHUNK {
+            return Err("it holds more than a data key");
+        }
+        self.decrypt(key)
+    }
+
+    /// The content, whatever its length.
+    pub(crate) fn decrypt(&self, key: &FileKey) -> Result<Zeroizing<Vec<u8>>, Damage> {
         const WRONG: Damage = "the MAC of its age header does not match";
+        const DAMAGED: Damage = "its age payload does not authenticate";
         let mac_key = derive(&key[..], b"", b"header");
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&mac_key[..]).map_err(|_| WRONG)?;
         mac.update(self.header);
         mac.verify_slice(&self.mac).map_err(|_| WRONG)?;
 
-        let (nonce, chunk) = self.payload.split_at_checked(16).ok_or("its age payload is cut off")?;
-        if chunk.len() > CHUNK {
-            return Err("it holds more than a data key");
+        let (nonce, mut rest) = self.payload.split_at_checked(16).ok_or("its age payload is cut off")?;
+        let key = derive(&key[..], nonce, b"payload");
+        let mut content = Zeroizing::new(Vec::new());
+        for count in 0_u128.. {
+            let (chunk, behind) = rest.split_at_checked(CHUNK).unwrap_or((rest, b""));
+            // The number of the chunk, and whether it is the last.
+            let nonce = count << 8 | u128::from(behind.is_empty());
+            let nonce = nonce.to_be_bytes();
+            let nonce = nonce.last_chunk().ok_or(DAMAGED)?;
+            let opened = open_aead(&key, nonce, chunk).ok_or(DAMAGED)?;
+            if count == 0 {
+                if behind.is_empty() {
+                    return Ok(opened);
+                }
+                content.reserve_exact(rest.len());
+            }
+            // An empty chunk would be a second way to write the same content.
+            if opened.is_empty() {
+                return Err(DAMAGED);
+            }
+            content.extend_from_slice(&opened);
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
         }
-        // The only chunk is the first (0) and the last (1).
-        open_aead(&derive(&key[..], nonce, b"payload"), 1, chunk)
-            .ok_or("its age payload does not authenticate")
+        Ok(content)
     }
 }
 
 impl<'f> Stanza<'f> {
-    fn parse(first: &'f [u8], rest: &mut &'f [u8]) -> Result<Self, Damage> {
+    pub(crate) fn parse(first: &'f [u8], rest: &mut &'f [u8]) -> Result<Self, Damage> {
         const WRONG: Damage = "a stanza of its age header has a wrong form";
         let mut words = first.strip_prefix(b"-> ").ok_or(WRONG)?.split(|byte| *byte == b' ');
         let kind = words.next().ok_or(WRONG)?;
@@ -216,15 +253,8 @@ pub(crate) fn derive(secret: &[u8], salt: &[u8], label: &[u8]) -> Zeroizing<[u8;
     key
 }
 
-/// ChaCha20-Poly1305 with the nonce 0…0 `last`; `None` if the tag does not match.
-fn open_aead(key: &[u8; 32], last: u8, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let mut nonce = [0; 12];
-    *nonce.last_mut()? = last;
-    open_aead_with(key, &nonce, sealed)
-}
-
 /// ChaCha20-Poly1305; `None` if the tag does not match.
-pub(crate) fn open_aead_with(key: &[u8; 32], nonce: &[u8; 12], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn open_aead(key: &[u8; 32], nonce: &[u8; 12], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (body, tag) = sealed.split_at_checked(sealed.len().checked_sub(16)?)?;
     let mut body = Zeroizing::new(body.to_vec());
     ChaCha20Poly1305::new(key.into())
@@ -238,6 +268,6 @@ pub(crate) fn open_file_key(key: &[u8; 32], body: &[u8]) -> Result<Option<FileKe
     if body.len() != 32 {
         return Err("a stanza of its age header wraps no file key");
     }
-    let opened = open_aead(key, 0, body);
+    let opened = open_aead(key, &[0; 12], body);
     Ok(opened.and_then(|bytes| Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))))
 }

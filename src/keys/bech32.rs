@@ -30,6 +30,12 @@ pub(super) fn bytes32(prefix: &str, text: &str) -> Option<Zeroizing<[u8; 32]>> {
     Some(secret)
 }
 
+/// What stands before the last `1`; `None` if the text or its checksum is wrong.
+#[cfg(feature = "plugins")]
+pub(super) fn prefix(text: &str) -> Option<String> {
+    Some(CheckedHrpstring::new::<Long>(text).ok()?.hrp().to_string())
+}
+
 /// The text of public bytes.
 pub(super) fn encode(prefix: &str, bytes: &[u8]) -> String {
     let text = Hrp::parse(prefix).map(|prefix| bech32::encode::<Long>(prefix, bytes));

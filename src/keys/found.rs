@@ -2,14 +2,22 @@
 //!
 //! Text is taken apart line by line, so that one line that is not understood costs that line. Facts: sops-format.md 5.2.
 
+#[cfg(feature = "passphrase")]
+use super::age_encrypted::EncryptedIdentities;
+#[cfg(any(feature = "passphrase", feature = "plugins"))]
+use super::later::Kind;
+#[cfg(feature = "plugins")]
+use super::plugin::Plugin;
 #[cfg(feature = "post-quantum")]
 use super::post_quantum::PostQuantum;
-use super::{age::X25519, identity::Identity, ssh};
+use super::{age::X25519, age_file::is_encrypted, identity::Identity, later::Later, ssh};
 
 /// What was found in one place.
 #[derive(Default)]
 pub(super) struct Found {
     pub identities: Vec<Identity>,
+    /// What needs a passphrase or a plugin.
+    pub later: Vec<Later>,
     /// Why the place, or a line of it, gave no identity.
     pub unread: Vec<String>,
     /// Nothing is there, and nothing need be.
@@ -40,12 +48,10 @@ impl Found {
         let mut found = Self::default();
         match content {
             Content::Any if text.starts_with(b"-----BEGIN ") && !is_encrypted(text) => {
-                found.ssh(text, true);
+                return Self::ssh(text, true);
             }
-            Content::Ssh { converts } => found.ssh(text, converts),
-            Content::Any | Content::Age | Content::AgeWords if is_encrypted(text) => {
-                found.skip("it is protected by a passphrase, which is not supported by this build");
-            }
+            Content::Ssh { converts } => return Self::ssh(text, converts),
+            Content::Any | Content::Age | Content::AgeWords if is_encrypted(text) => found.encrypted(text),
             Content::Any | Content::Age if text.starts_with(b"-----BEGIN ") => {
                 found.skip("it holds an SSH or other private key where age identities belong");
             }
@@ -69,20 +75,45 @@ impl Found {
         found
     }
 
-    fn ssh(&mut self, text: &[u8], converts: bool) {
-        match ssh::Key::parse(text) {
-            Ok(ssh::Key::Ed25519(key)) => self.identities.push(Identity::Ed25519 { key, converts }),
+    fn ssh(text: &[u8], converts: bool) -> Self {
+        ssh::Key::parse(text).map_or_else(Self::unread, |key| Self::of_ssh(key, converts))
+    }
+
+    /// An SSH private key.
+    pub(super) fn of_ssh(key: ssh::Key, converts: bool) -> Self {
+        let mut found = Self::default();
+        match key {
+            ssh::Key::Ed25519(key) => found.identities.push(Identity::Ed25519 { key, converts }),
             #[cfg(feature = "ssh-rsa")]
-            Ok(ssh::Key::Rsa(key)) => self.identities.push(Identity::Rsa(key)),
+            ssh::Key::Rsa(key) => found.identities.push(Identity::Rsa(key)),
             #[cfg(feature = "passphrase")]
-            Ok(ssh::Key::Protected(_)) => self.skip("it is protected by a passphrase"),
+            ssh::Key::Protected(key) => found.later.push(Later::new(Kind::Ssh { key, converts })),
+        }
+        found
+    }
+
+    #[cfg(feature = "passphrase")]
+    fn encrypted(&mut self, text: &[u8]) {
+        match EncryptedIdentities::parse(text) {
+            Ok(identities) => self.later.push(Later::new(Kind::Encrypted(Box::new(identities)))),
             Err(reason) => self.skip(reason),
         }
+    }
+
+    #[cfg(not(feature = "passphrase"))]
+    fn encrypted(&mut self, _: &[u8]) {
+        self.skip("it is protected by a passphrase, which is not supported by this build");
     }
 
     fn age(&mut self, text: &[u8], line: usize) {
         const DAMAGED: &str = "a damaged age identity: its checksum or length is wrong";
         let identity = match std::str::from_utf8(text) {
+            #[cfg(feature = "plugins")]
+            Ok(text) if text.starts_with("AGE-PLUGIN-") => match Plugin::parse(text) {
+                Some(plugin) => return self.later.push(Later::new(Kind::Plugin(plugin))),
+                None => Err("a damaged identity of an age plugin: its checksum or name is wrong"),
+            },
+            #[cfg(not(feature = "plugins"))]
             Ok(text) if text.starts_with("AGE-PLUGIN-") => {
                 Err("an identity of an age plugin, which is not supported by this build")
             }
@@ -114,11 +145,6 @@ fn post_quantum(_: &str) -> Result<Identity, &'static str> {
     Err("a post-quantum identity, which is not supported by this build")
 }
 
-/// Is it an identity file that age encrypted?
-fn is_encrypted(file: &[u8]) -> bool {
-    file.starts_with(b"age-encryption") || file.starts_with(b"-----BEGIN AGE")
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::fixtures as f, *};
@@ -139,7 +165,7 @@ mod tests {
         assert_eq!(
             found.unread,
             [
-                "line 4: an identity of an age plugin, which is not supported by this build",
+                "line 4: a damaged identity of an age plugin: its checksum or name is wrong",
                 "line 5: not an age identity",
                 "line 7: a damaged post-quantum identity: its checksum or length is wrong",
                 "line 8: a damaged age identity: its checksum or length is wrong",

@@ -94,7 +94,7 @@ impl Kinds {
     /// What an SSH private key opens by itself.
     pub(super) const SSH: Self = Self::SSH_ED25519.and(Self::SSH_RSA);
 
-    pub(super) const fn of(kind: &AgeKind) -> Self {
+    const fn of(kind: &AgeKind) -> Self {
         match kind {
             AgeKind::X25519 => Self::X25519,
             AgeKind::PostQuantum => Self::POST_QUANTUM,
@@ -103,6 +103,10 @@ impl Kinds {
             AgeKind::Passphrase => Self::NONE,
             AgeKind::Tag | AgeKind::TagPostQuantum | AgeKind::Plugin(_) | AgeKind::Unknown => Self::PLUGIN,
         }
+    }
+
+    pub(super) fn of_stanza(kind: &[u8]) -> Self {
+        Self::of(&AgeKind::of_stanza(kind))
     }
 
     /// What the recipient of an entry asks for. Its stanzas may say otherwise, and then they are right.

@@ -6,15 +6,21 @@
 //! Facts: sops-format.md 4.4, 5 and 6.
 
 pub mod age;
+#[cfg(feature = "passphrase")]
+pub mod age_encrypted;
 pub mod age_file;
 mod bech32;
 mod command;
 mod found;
 mod identity;
 pub mod kind;
+mod later;
 #[cfg(feature = "passphrase")]
 pub mod passphrase;
+mod outside;
 mod place;
+#[cfg(feature = "plugins")]
+pub mod plugin;
 #[cfg(feature = "post-quantum")]
 pub mod post_quantum;
 mod read;
@@ -38,15 +44,19 @@ use crate::{
 use self::{
     age_file::{AgeFile, Damage, dearmor},
     identity::{Identity, Kinds},
-    kind::AgeKind,
+    later::Later,
+    outside::Outside,
     place::Place,
 };
+
+pub use self::outside::Access;
 
 /// All identities of a run, and what became of the places where they were looked for.
 #[derive(Default)]
 pub struct Keyring {
     /// In the order in which they are tried.
     places: Vec<Place>,
+    outside: Outside,
 }
 
 /// An identity, for people.
@@ -82,11 +92,18 @@ struct Attempt {
     opened: Vec<String>,
     /// Why the parts of the data key could not be put together.
     parts: Option<&'static str>,
-    /// What commands said: the name of the variable, and the reason.
+    /// Why what needs another process or a person gave nothing: the place, and the reason.
     unread: Vec<(String, String)>,
 }
 
 impl Keyring {
+    /// The same keyring, which may also reach keys that are not simply there.
+    #[must_use]
+    pub fn with_access(mut self, access: &Access) -> Self {
+        self.outside = Outside::new(access);
+        self
+    }
+
     /// Reads every place, whether it is needed or not.
     pub fn read_all(&self) {
         self.places.iter().for_each(|place| {
@@ -107,8 +124,9 @@ impl Keyring {
         let mut listed: Vec<Listed> = Vec::new();
         let mut known = BTreeMap::new();
         for (place, found) in self.read_places() {
-            for identity in &found.identities {
-                let recipients = identity.recipients();
+            let local = found.identities.iter().map(Identity::recipients);
+            let later = found.later.iter().map(Later::recipients).filter(|recipients| !recipients.is_empty());
+            for recipients in local.chain(later) {
                 let at = *known.entry(recipients.clone()).or_insert(listed.len());
                 match listed.get_mut(at) {
                     Some(same) => {
@@ -131,7 +149,10 @@ impl Keyring {
     /// The places that were read, and lines of them, that gave no identity.
     pub fn unread(&self) -> impl Iterator<Item = Unread<'_>> {
         self.read_places().flat_map(|(place, found)| {
-            found.unread.iter().map(|reason| Unread { source: &place.source, reason })
+            let source = &*place.source;
+            let closed = found.later.iter().filter_map(Later::closed);
+            let unread = found.unread.iter().map(move |reason| Unread { source, reason });
+            unread.chain(closed.map(move |reason| Unread { source, reason }))
         })
     }
 
@@ -207,36 +228,52 @@ impl Keyring {
         let mut budget = MISNAMED;
         entries.iter().find_map(|entry| {
             let opened = open_file(entry, |file| {
-                let asked = file
-                    .stanzas
-                    .iter()
-                    .fold(Kinds::NONE, |all, it| all.and(Kinds::of(&AgeKind::of_stanza(it.kind))));
+                let asked =
+                    file.stanzas.iter().fold(Kinds::NONE, |all, it| all.and(Kinds::of_stanza(it.kind)));
                 open_with(self.identities_of(asked), file, &entry.recipient, &mut budget)
             });
             attempt.note(entry, opened)
         })
     }
 
-    /// Runs the commands for the age entries of the group, until what one prints opens an entry.
+    /// Opens one of the age entries with the help of another process or of a person: first commands, then plugins, and
+    /// then what needs a passphrase.
     fn ask_for_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        let entries = || group.iter().filter(|entry| entry.kind == KeyKind::Age);
         for (place, command) in self.places.iter().filter_map(|place| Some((place, place.command()?))) {
-            for entry in group.iter().filter(|entry| {
+            for entry in entries().filter(|entry| {
                 let asked = Kinds::named(entry);
-                entry.kind == KeyKind::Age && (asked == Kinds::NONE || place.holds.meets(asked))
+                asked == Kinds::NONE || place.holds.meets(asked)
             }) {
                 let run = command.run(&entry.recipient);
                 let opened = open_entry(run.found.identities.iter(), entry, &mut MISNAMED.clone());
                 if let Some(part) = attempt.note(entry, opened) {
                     return Some(part);
                 }
-                for reason in &run.found.unread {
-                    let unread = (place.source.clone(), reason.clone());
-                    if !attempt.unread.contains(&unread) {
-                        attempt.unread.push(unread);
-                    }
-                }
+                run.found.unread.iter().for_each(|reason| attempt.note_unread(place, reason));
                 if run.is_last {
                     break;
+                }
+            }
+        }
+        for turn in later::TURNS {
+            for entry in entries() {
+                let Ok(bytes) = dearmor(&entry.enc) else { continue };
+                let Ok(file) = AgeFile::parse(&bytes) else { continue };
+                let asked =
+                    file.stanzas.iter().fold(Kinds::NONE, |all, it| all.and(Kinds::of_stanza(it.kind)));
+                for place in self.places.iter().filter(|place| place.holds.meets(asked)) {
+                    let later = place.found().later.iter().filter(|later| later.turn() == turn);
+                    for later in later {
+                        match later.open(&place.source, &file, &entry.recipient, &self.outside) {
+                            Ok(opened) => {
+                                if let Some(part) = attempt.note(entry, Ok(opened)) {
+                                    return Some(part);
+                                }
+                            }
+                            Err(reason) => attempt.note_unread(place, &reason),
+                        }
+                    }
                 }
             }
         }
@@ -245,6 +282,14 @@ impl Keyring {
 }
 
 impl Attempt {
+    /// Keeps in mind why a place gave nothing.
+    fn note_unread(&mut self, place: &Place, reason: &str) {
+        let known = |(source, told): &(String, String)| *source == place.source && told == reason;
+        if !self.unread.iter().any(known) {
+            self.unread.push((place.source.clone(), reason.to_owned()));
+        }
+    }
+
     /// Keeps in mind what became of an entry.
     fn note(&mut self, entry: &KeyEntry, opened: Result<Option<Part>, Damage>) -> Option<Part> {
         match opened {

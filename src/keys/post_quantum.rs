@@ -18,7 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     age::agree,
-    age_file::{Damage, FileKey, Stanza, Unwrap, open_aead_with},
+    age_file::{Damage, FileKey, Stanza, Unwrap, open_aead},
     bech32,
 };
 
@@ -130,7 +130,7 @@ impl Unwrap for PostQuantum {
         }
         let shared = self.keys().decapsulate(&sent).ok_or(WRONG)?;
         let (key, nonce) = schedule(&shared);
-        let opened = open_aead_with(&key, &nonce, &stanza.body);
+        let opened = open_aead(&key, &nonce, &stanza.body);
         Ok(opened.and_then(|bytes| Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))))
     }
 }

@@ -1,0 +1,147 @@
+//! Identities that are not simply there: another process or a person must help.
+//!
+//! They come after everything that needs nobody's help, and what was learned once is kept for the other files.
+
+// A build with fewer kinds of keys uses less of this.
+#![cfg_attr(
+    not(all(feature = "passphrase", feature = "plugins")),
+    allow(dead_code, unused_imports, unused_variables, clippy::unused_self)
+)]
+
+use std::sync::OnceLock;
+
+use zeroize::Zeroizing;
+
+#[cfg(feature = "plugins")]
+use super::plugin::Plugin;
+#[cfg(feature = "passphrase")]
+use super::{
+    age_encrypted::EncryptedIdentities,
+    found::Content,
+    ssh::{self, Protected},
+};
+use super::{age_file::AgeFile, found::Found, identity::Identity, outside::Outside};
+
+/// An identity that is not simply there.
+pub(super) struct Later {
+    kind: Kind,
+    /// What a passphrase revealed, or why it did not.
+    revealed: OnceLock<Result<Found, String>>,
+}
+
+pub(super) enum Kind {
+    /// An age identity file behind a passphrase.
+    #[cfg(feature = "passphrase")]
+    Encrypted(Box<EncryptedIdentities>),
+    /// An SSH key behind a passphrase, which, if it `converts`, is also for the recipient that ssh-to-age makes.
+    #[cfg(feature = "passphrase")]
+    Ssh { key: Box<Protected>, converts: bool },
+    #[cfg(feature = "plugins")]
+    Plugin(Plugin),
+}
+
+/// When it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Process,
+    Person,
+}
+
+/// In this order.
+pub(super) const TURNS: [Turn; 2] = [Turn::Process, Turn::Person];
+
+impl Later {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, revealed: OnceLock::new() }
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        match self.kind {
+            #[cfg(feature = "passphrase")]
+            Kind::Encrypted(_) | Kind::Ssh { .. } => Turn::Person,
+            #[cfg(feature = "plugins")]
+            Kind::Plugin(_) => Turn::Process,
+        }
+    }
+
+    /// Its public side, as far as it is known by now.
+    pub(super) fn recipients(&self) -> Vec<String> {
+        if let Some(Ok(found)) = self.revealed.get() {
+            return found.identities.iter().flat_map(Identity::recipients).collect();
+        }
+        match self.kind {
+            #[cfg(feature = "passphrase")]
+            Kind::Encrypted(_) => Vec::new(),
+            #[cfg(feature = "passphrase")]
+            Kind::Ssh { ref key, converts } => {
+                let own = key.recipient();
+                let converted = own.as_deref().filter(|_| converts).and_then(ssh::to_age);
+                converted.into_iter().chain(own).collect()
+            }
+            #[cfg(feature = "plugins")]
+            Kind::Plugin(ref plugin) => vec![format!("age-plugin-{}", plugin.name())],
+        }
+    }
+
+    /// Why nothing is known of it; `None` if something is.
+    pub(super) fn closed(&self) -> Option<&'static str> {
+        match (&self.kind, self.revealed.get()) {
+            #[cfg(feature = "passphrase")]
+            (Kind::Encrypted(_) | Kind::Ssh { .. }, None) => Some("it is protected by a passphrase"),
+            _ => None,
+        }
+    }
+
+    /// Opens an age file that names this recipient. Fails with the reason why the identity cannot be had.
+    pub(super) fn open(
+        &self,
+        source: &str,
+        file: &AgeFile,
+        recipient: &str,
+        outside: &Outside,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        match self.kind {
+            #[cfg(feature = "plugins")]
+            Kind::Plugin(ref plugin) => plugin.open(file, &outside.plugins, outside.person()),
+            #[cfg(feature = "passphrase")]
+            Kind::Encrypted(ref identities) => {
+                let found = self.revealed.get_or_init(|| {
+                    let what = format!("the age identities in {source}");
+                    let text = outside.passphrases.unlock(&what, |passphrase| identities.open(passphrase))?;
+                    Ok(Found::of(Content::Age, &text))
+                });
+                open_with(found, file, recipient)
+            }
+            #[cfg(feature = "passphrase")]
+            Kind::Ssh { ref key, converts } => {
+                // Nobody is asked for a key that does not matter.
+                let is_named = converts && self.recipients().iter().any(|own| own == recipient);
+                if !is_named && !file.stanzas.iter().any(|stanza| key.may_open(stanza)) {
+                    return Ok(None);
+                }
+                let found = self.revealed.get_or_init(|| {
+                    let what = format!("the SSH key {source}");
+                    let key = outside.passphrases.unlock(&what, |passphrase| key.unlock(passphrase))?;
+                    Ok(Found::of_ssh(key, converts))
+                });
+                open_with(found, file, recipient)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "passphrase")]
+fn open_with(
+    found: &Result<Found, String>,
+    file: &AgeFile,
+    recipient: &str,
+) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    let found = found.as_ref().map_err(Clone::clone)?;
+    let mut budget = super::MISNAMED;
+    match (super::open_with(found.identities.iter(), file, recipient, &mut budget), found.unread.first()) {
+        (Ok(Some(part)), _) => Ok(Some(part)),
+        (_, Some(reason)) => Err(reason.clone()),
+        (Ok(None), None) => Ok(None),
+        (Err(damage), None) => Err(format!("the key entry of {recipient}: {damage}")),
+    }
+}

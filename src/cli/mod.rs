@@ -9,7 +9,7 @@ use std::{ffi::OsString, path::PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    commands::{check, decrypt, initrd, install, keys},
+    commands::{check, decrypt, initrd, install, keys, status},
     failure::{Failure, Kind, Result},
     manifest::Phase,
     sops::formats::Format,
@@ -30,6 +30,8 @@ pub enum Invocation {
     Initrd(initrd::Action),
     /// `forestage keys`.
     Keys(keys::Options),
+    /// `forestage status`.
+    Status(status::Options),
 }
 
 const HELP: &str = "\
@@ -46,6 +48,8 @@ Usage:
   forestage initrd verify [options] --manifest M FILE
                                               compare an initrd with a manifest and its sops files
   forestage initrd remove FILE                take the secrets out of an initrd
+  forestage status [options]                  whether each boot entry carries the secrets of its generation;
+                                              needs no private key
   forestage keys [options] [FILE...]          list this machine's identities and which files they open
   forestage --version | --help
 
@@ -84,6 +88,13 @@ Options of initrd:
   --root DIR        (append, verify) as above
   --json            (list, verify) as above
 
+Options of status:
+  --esp DIR         a boot partition (may be repeated); else /efi, /boot and /boot/efi
+  --manifest M      of entries that no generation of NixOS declares; by default
+                    /etc/forestage/initrd-manifest.json
+  --root DIR, --json
+                    as above
+
 Options of keys:
   --identity FILE   as above
   --manifest M      the identities that a manifest names, instead of --identity
@@ -94,7 +105,8 @@ SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.config/so
 ~/.ssh/id_ed25519.
 
 Exit status: 0 done; 1 failed; 2 wrong command line; 3 some secrets failed, the others landed (check:
-something does not match); 4 no identity opens the files; 5 stale or missing (initrd verify).
+something does not match); 4 no identity opens the files; 5 stale or missing (initrd verify;
+status: of the default entry).
 ";
 
 /// What the arguments behind the program's name ask for.
@@ -114,6 +126,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some("decrypt") => decrypt(&mut parser),
             Some("initrd") => initrd(&mut parser),
             Some("keys") => keys(&mut parser),
+            Some("status") => status(&mut parser),
             Some("help") => Ok(Invocation::Print(HELP.to_owned())),
             _ => Err(usage(format!("there is no command {}", command.to_string_lossy()))),
         },
@@ -237,6 +250,20 @@ fn keys(parser: &mut Parser) -> Result<Invocation> {
         }
     }
     Ok(Invocation::Keys(options))
+}
+
+fn status(parser: &mut Parser) -> Result<Invocation> {
+    let mut options = status::Options::default();
+    while let Some(argument) = next(parser)? {
+        match argument {
+            Arg::Long("esp") => options.esps.push(path(parser, "--esp")?),
+            Arg::Long("manifest") => options.manifest = Some(path(parser, "--manifest")?),
+            Arg::Long("root") => options.root = Some(path(parser, "--root")?),
+            Arg::Long("json") => options.json = true,
+            other => return help_or_unexpected(&other),
+        }
+    }
+    Ok(Invocation::Status(options))
 }
 
 fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>> {

@@ -44,6 +44,7 @@ Usage:
   forestage initrd append [options] --manifest M FILE
                                               put secrets into an initrd, replacing those of before;
                                               a FILE that does not exist is made
+  forestage initrd expect --manifest M        print what stage 1 has to expect: names and paths, nothing secret
   forestage initrd list [--json] FILE         show the secrets in an initrd: paths, owners, sizes
   forestage initrd verify [options] --manifest M FILE
                                               compare an initrd with a manifest and its sops files
@@ -210,12 +211,12 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
     let action = match next(parser)? {
         Some(Arg::Value(action)) => action.to_string_lossy().into_owned(),
         Some(other) => return help_or_unexpected(&other),
-        None => return Err(usage("initrd: append, list, verify or remove?")),
+        None => return Err(usage("initrd: append, expect, list, verify or remove?")),
     };
     let (mut manifest, mut base, mut root, mut file, mut json) = (None, None, None, None, false);
     while let Some(argument) = next(parser)? {
         match argument {
-            Arg::Long("manifest") if matches!(action.as_str(), "append" | "verify") => {
+            Arg::Long("manifest") if matches!(action.as_str(), "append" | "expect" | "verify") => {
                 manifest = Some(path(parser, "--manifest")?);
             }
             Arg::Long("base") if action == "append" => base = Some(path(parser, "--base")?),
@@ -223,11 +224,14 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
                 root = Some(path(parser, "--root")?);
             }
             Arg::Long("json") if matches!(action.as_str(), "list" | "verify") => json = true,
-            Arg::Value(value) => operand(&mut file, value)?,
+            Arg::Value(value) if action != "expect" => operand(&mut file, value)?,
             other => return help_or_unexpected(&other),
         }
     }
     let with_manifest = || manifest.clone().ok_or_else(|| usage("--manifest is missing"));
+    if action == "expect" {
+        return Ok(Invocation::Initrd(initrd::Action::Expect { manifest: with_manifest()? }));
+    }
     let file = required(file, "FILE")?;
     Ok(Invocation::Initrd(match action.as_str() {
         "append" => initrd::Action::Append { manifest: with_manifest()?, base, root, file },

@@ -49,6 +49,11 @@ pub enum Action {
         /// The initrd; made when it does not exist.
         file: PathBuf,
     },
+    /// Print what stage 1 has to expect: names and targets, for `/etc/forestage/initrd.json` in the bare initrd.
+    Expect {
+        /// What will be appended.
+        manifest: PathBuf,
+    },
     /// Show the segments of the file.
     List {
         /// The initrd.
@@ -80,6 +85,7 @@ pub fn run(action: &Action, console: &Console) -> Result<Status> {
         Action::Append { manifest, base, root, file } => {
             append(manifest, base.as_deref(), root.as_deref(), file, console)
         }
+        Action::Expect { manifest } => expect(manifest, console),
         Action::List { file, json } => list(file, *json, console),
         Action::Verify { manifest, root, file, json } => {
             verify(manifest, root.as_deref(), file, *json, console)
@@ -278,6 +284,34 @@ fn told(done: &Done, file: &Path, console: &Console) -> Status {
     };
     console.note(&format!("{}: {what}", file.display()));
     Status::Done
+}
+
+/// Anybody may read the bare initrd: nothing here is derived from a plaintext, nor from a ciphertext.
+fn expect(manifest: &Path, console: &Console) -> Result<Status> {
+    let manifest = Manifest::read(manifest)?;
+    let mut json = Writer::tabbed();
+    json.begin_object();
+    json.key(b"version");
+    json.literal("1");
+    json.key(b"symlinkPath");
+    let symlink = Some(&manifest.symlink_path).filter(|path| path.is_absolute());
+    json.string(symlink.map_or(b"/run/secrets".as_slice(), |path| path.as_os_str().as_encoded_bytes()));
+    json.key(b"files");
+    json.begin_array();
+    for wanted in declared::wanted(&manifest) {
+        json.begin_object();
+        json.key(b"name");
+        json.string(wanted.name.as_bytes());
+        json.key(b"target");
+        json.string(wanted.target.as_os_str().as_encoded_bytes());
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+    let mut text = json.finish();
+    text.push(b"\n");
+    console.print(&text)?;
+    Ok(Status::Done)
 }
 
 fn survey(file: &Path) -> Result<Survey> {

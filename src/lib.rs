@@ -6,6 +6,7 @@
 
 pub mod cli; // the command line
 pub mod commands; // one file a command
+pub mod stage1; // brings the secrets of an initrd to their places
 pub mod generation; // lands a tree on a RAM file system
 pub mod initrd; // lands a tree in an initrd
 pub mod boot; // what the machine can boot

@@ -4,7 +4,7 @@ use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
 use forestage::{
     cli::{self, Invocation, sops_install_secrets},
-    commands::{Status, check, console::Console, decrypt, initrd, install, keys, status},
+    commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1, status},
     confine,
     failure::{Failure, Result},
 };
@@ -58,6 +58,7 @@ fn execute(invocation: Invocation, console: &Console) -> Result<Status> {
         Invocation::Check(options) => check::run(&options, console),
         Invocation::Decrypt(options) => decrypt::run(&options, console),
         Invocation::Initrd(action) => initrd::run(&action, console),
+        Invocation::Stage1(options) => stage1::run(&options, console),
         Invocation::Keys(options) => keys::run(&options, console),
         Invocation::Status(options) => status::run(&options, console),
     }

@@ -9,7 +9,7 @@ use std::{ffi::OsString, path::PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    commands::{check, decrypt, initrd, install, keys, status},
+    commands::{check, decrypt, initrd, install, keys, stage1, status},
     failure::{Failure, Kind, Result},
     manifest::Phase,
     sops::formats::Format,
@@ -28,6 +28,8 @@ pub enum Invocation {
     Decrypt(decrypt::Options),
     /// `forestage initrd`.
     Initrd(initrd::Action),
+    /// `forestage stage1`.
+    Stage1(stage1::Options),
     /// `forestage keys`.
     Keys(keys::Options),
     /// `forestage status`.
@@ -49,6 +51,8 @@ Usage:
   forestage initrd verify [options] --manifest M FILE
                                               compare an initrd with a manifest and its sops files
   forestage initrd remove FILE                take the secrets out of an initrd
+  forestage stage1 [--root DIR]               in stage 1: check the secrets of the initrd, and bring them to
+                                              their places
   forestage status [options]                  whether each boot entry carries the secrets of its generation;
                                               needs no private key
   forestage keys [options] [FILE...]          list this machine's identities and which files they open
@@ -126,6 +130,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some("check") => check(&mut parser),
             Some("decrypt") => decrypt(&mut parser),
             Some("initrd") => initrd(&mut parser),
+            Some("stage1") => stage1(&mut parser),
             Some("keys") => keys(&mut parser),
             Some("status") => status(&mut parser),
             Some("help") => Ok(Invocation::Print(HELP.to_owned())),
@@ -240,6 +245,17 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
         "remove" => initrd::Action::Remove { file },
         _ => return Err(usage(format!("initrd: there is no action {action:?}"))),
     }))
+}
+
+fn stage1(parser: &mut Parser) -> Result<Invocation> {
+    let mut options = stage1::Options::default();
+    while let Some(argument) = next(parser)? {
+        match argument {
+            Arg::Long("root") => options.root = Some(path(parser, "--root")?),
+            other => return help_or_unexpected(&other),
+        }
+    }
+    Ok(Invocation::Stage1(options))
 }
 
 fn keys(parser: &mut Parser) -> Result<Invocation> {

@@ -46,6 +46,11 @@ impl Console {
         self.message(6, "", "", &text.trim_end_matches('\n'));
     }
 
+    /// Something for the journal, not for the console of a machine that boots.
+    pub fn detail(&self, text: &str) {
+        self.message(7, "", "", &text);
+    }
+
     /// The result of the command, on standard output.
     pub fn print(&self, bytes: &[u8]) -> Result<()> {
         let mut stdout = io::stdout().lock();

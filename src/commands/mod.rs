@@ -7,6 +7,7 @@ pub mod initrd;
 pub mod install;
 pub mod keys;
 pub mod report;
+pub mod stage1;
 pub mod status;
 
 use std::process::ExitCode;

@@ -30,6 +30,10 @@ mod tests;
 mod trial;
 mod write;
 
+pub(crate) use mount::mount_ramfs;
+pub(crate) use prune::remove_tree;
+pub(crate) use write::write_all;
+
 pub use current::Current;
 pub use place::Place;
 pub use report::{Landed, Outcome, State};

@@ -178,12 +178,21 @@ impl Ram {
     }
 }
 
+/// Mounts a ramfs whose top directory has the mode of a generation.
+pub(crate) fn mount_ramfs(target: &Path) -> nix::Result<()> {
+    try_mount(target, "ramfs", "mode=0751")
+}
+
+fn try_mount(target: &Path, kind: &str, options: &str) -> nix::Result<()> {
+    let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mount(Some("none"), target, Some(kind), flags, Some(options))
+}
+
 /// Mounts; false without the right to.
 fn mount_ram(target: &Path, outside: &Path, ram: Ram, warnings: &mut Vec<String>) -> Result<bool> {
-    let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    let try_mount = |kind: &str, options: &str| mount(Some("none"), target, Some(kind), flags, Some(options));
+    let try_mount = |kind: &str, options: &str| try_mount(target, kind, options);
     let result = match ram {
-        Ram::Ramfs => try_mount("ramfs", "mode=0751"),
+        Ram::Ramfs => mount_ramfs(target),
         Ram::Tmpfs(swappable) => match try_mount("tmpfs", "mode=0751,noswap") {
             // Before Linux 6.4, and in user namespaces.
             Err(Errno::EINVAL) => {

@@ -62,7 +62,7 @@ fn generations(mount: &OwnedFd) -> nix::Result<Vec<u64>> {
 }
 
 /// Removes `name` in `parent`, whatever it is, with all that is in it. It is no error if there is nothing.
-pub(super) fn remove_tree(parent: impl AsFd, name: &OsStr) -> nix::Result<()> {
+pub(crate) fn remove_tree(parent: impl AsFd, name: &OsStr) -> nix::Result<()> {
     match unlinkat(&parent, name, UnlinkatFlags::RemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(Errno::ENOTDIR) => unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir),

@@ -167,7 +167,7 @@ fn split(path: &Path) -> (&Path, &OsStr) {
     (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default())
 }
 
-fn write_all(file: impl AsFd, mut bytes: &[u8]) -> nix::Result<()> {
+pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> nix::Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(&file, bytes) {
             Ok(0) => return Err(Errno::EIO),

@@ -18,7 +18,7 @@ use crate::tree::{Mode, Owner};
 pub const INDEX_PATH: &str = "/.forestage/segment.json";
 const END_PATH: &str = "/.forestage/end";
 /// More than this is not read as an index: 16 MiB.
-pub(super) const INDEX_MAX: u32 = 16 << 20;
+pub const INDEX_MAX: u32 = 16 << 20;
 
 /// One entry of a segment.
 pub(super) struct Member {

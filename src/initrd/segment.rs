@@ -7,13 +7,16 @@ use sha2::{Digest, Sha256};
 use super::{
     HOME, SOURCES, STAGED, cpio,
     index::{Index, Landed, Place, plain_path},
-    layout::{Body, INDEX_MAX, Member, below, members},
+    layout::{Body, Member, below, members},
 };
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
     tree::{File, Mode, Owner},
 };
+
+/// What stage 1 needs to know of the layout.
+pub use super::layout::{INDEX_MAX, INDEX_PATH};
 
 /// What is to land in an initrd.
 #[derive(Debug, Clone, Default)]

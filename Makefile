@@ -40,6 +40,12 @@ static: $(BINARY) $(SMALL)
 bench: $(BINARY) setup-test
 	benches/run $(BINARY)
 
+# The package: the program, and what runs it in stage 1 and around the initrd on other distributions than NixOS.
+# DESTDIR is put in front of everything, PREFIX is where the system looks (/usr; units and hooks name it).
+PREFIX := /usr
+install: $(BINARY)
+	boot-hooks/install "$(BINARY)" "$(DESTDIR)" "$(PREFIX)"
+
 # Known vulnerabilities of dependencies; the database comes from outside.
 advisories: setup-test
 	tests/tools/advisories
@@ -54,4 +60,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all small test demo lint static bench advisories setup-rust setup-test clean FORCE
+.PHONY: all small test demo lint static bench install advisories setup-rust setup-test clean FORCE

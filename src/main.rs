@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, path::Path, process::ExitCode};
 use dlmalloc::GlobalDlmalloc;
 use forestage::{
     cli::{self, Invocation, sops_install_secrets},
-    commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1},
+    commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1, status},
     confine,
     failure::{Failure, Result},
     plaintext,
@@ -70,6 +70,7 @@ fn execute(invocation: Invocation, console: &Console) -> Result<Status> {
         Invocation::Initrd(action) => initrd::run(&action, console),
         Invocation::Stage1(options) => stage1::run(&options, console),
         Invocation::Keys(options) => keys::run(&options, console),
+        Invocation::Status(options) => status::run(&options, console),
     }
 }
 

@@ -94,7 +94,7 @@ pub fn manifest_of(script: &[u8]) -> Option<PathBuf> {
             .filter(|word| !word.is_empty())
     });
     let path = words.find_map(|word| match word.strip_prefix("--manifest") {
-        Some("") => Some(None),
+        Some("" | "=") => Some(None),
         Some(rest) => rest.strip_prefix('=').map(Some),
         None => None,
     })?;

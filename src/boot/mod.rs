@@ -1,6 +1,47 @@
 //! What a machine can boot, as far as files tell: the generations of NixOS profiles, and the entries of boot loaders.
 //!
-//! Parsers take text and know no files; `profiles` and `entries` read. Everything here reads only.
+//! Parsers take text and know no files; `profiles` and `menu` read. Everything here reads only, and what cannot be
+//! read is a value beside what can.
 
+pub mod menu; // the entries of all boot loaders that are found
+pub mod type1; // entries of the Boot Loader Specification: systemd-boot, and GRUB on Fedora
+pub mod grub; // a generated grub.cfg
+pub mod limine; // limine.conf
 pub mod profiles; // the generations of the system profiles
 pub mod bootspec; // what a boot.json says
+
+/// An entry of a boot menu, as it is written there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// What the loader calls it.
+    pub id: String,
+    /// What people see.
+    pub title: String,
+    /// The initrds in the order in which the kernel gets them, as paths of the partition that they are on.
+    pub initrds: Vec<String>,
+    /// The kernel's command line.
+    pub options: String,
+    /// How the loader orders it.
+    pub order: Order,
+}
+
+/// By what systemd-boot orders its entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    /// `sort-key`.
+    pub sort_key: Option<String>,
+    /// `machine-id`: which installation it belongs to.
+    pub machine_id: Option<String>,
+    /// `version`.
+    pub version: String,
+    /// How many more times it is tried before it counts as bad, if boots are counted.
+    pub tries_left: Option<u32>,
+}
+
+impl Entry {
+    /// The program that stage 2 begins with: `init=` of the command line. On NixOS this names the system.
+    #[must_use]
+    pub fn init(&self) -> Option<&str> {
+        self.options.split_whitespace().rev().find_map(|word| word.strip_prefix("init="))
+    }
+}

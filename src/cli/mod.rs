@@ -9,7 +9,7 @@ use std::{ffi::OsString, path::PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    commands::{check, decrypt, initrd, install, keys, stage1},
+    commands::{check, decrypt, initrd, install, keys, stage1, status},
     failure::{Failure, Kind, Result},
     keys::Access,
     manifest::Phase,
@@ -33,6 +33,8 @@ pub enum Invocation {
     Stage1(stage1::Options),
     /// `forestage keys`.
     Keys(keys::Options),
+    /// `forestage status`.
+    Status(status::Options),
 }
 
 const HELP: &str = "\
@@ -45,12 +47,15 @@ Usage:
   forestage initrd append [options] --manifest M FILE
                                               put secrets into an initrd, replacing those of before;
                                               a FILE that does not exist is made
+  forestage initrd expect --manifest M        print what stage 1 has to expect: names and paths, nothing secret
   forestage initrd list [--json] FILE         show the secrets in an initrd: paths, owners, sizes
   forestage initrd verify [options] --manifest M FILE
                                               compare an initrd with a manifest and its sops files
   forestage initrd remove FILE                take the secrets out of an initrd
   forestage stage1 [--root DIR]               in stage 1: check the secrets of the initrd, and bring them to
                                               their places
+  forestage status [options]                  whether each boot entry carries the secrets of its generation;
+                                              needs no private key
   forestage keys [options] [FILE...]          list this machine's identities and which files they open
   forestage --version | --help
 
@@ -97,6 +102,13 @@ Options of initrd:
   --root DIR        (append, verify) as above
   --json            (list, verify) as above
 
+Options of status:
+  --esp DIR         a boot partition (may be repeated); else /efi, /boot and /boot/efi
+  --manifest M      of entries that no generation of NixOS declares; by default
+                    /etc/forestage/initrd-manifest.json
+  --root DIR, --json
+                    as above
+
 Options of keys:
   --identity FILE   as above
   --manifest M      the identities that a manifest names, instead of --identity
@@ -107,7 +119,8 @@ SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.config/so
 ~/.ssh/id_ed25519.
 
 Exit status: 0 done; 1 failed; 2 wrong command line; 3 some secrets failed, the others landed (check:
-something does not match); 4 no identity opens the files; 5 stale or missing (initrd verify).
+something does not match); 4 no identity opens the files; 5 stale or missing (initrd verify;
+status: of the default entry).
 ";
 
 /// What the arguments behind the program's name ask for.
@@ -128,6 +141,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some("initrd") => initrd(&mut parser),
             Some("stage1") => stage1(&mut parser),
             Some("keys") => keys(&mut parser),
+            Some("status") => status(&mut parser),
             Some("help") => Ok(Invocation::Print(HELP.to_owned())),
             _ => Err(usage(format!("there is no command {}", command.to_string_lossy()))),
         },
@@ -226,7 +240,7 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
     let action = match next(parser)? {
         Some(Arg::Value(action)) => action.to_string_lossy().into_owned(),
         Some(other) => return help_or_unexpected(&other),
-        None => return Err(usage("initrd: append, list, verify or remove?")),
+        None => return Err(usage("initrd: append, expect, list, verify or remove?")),
     };
     let (mut manifest, mut base, mut appender, mut root, mut file) = (None, None, None, None, None);
     // Nobody sits before a boot loader's installer.
@@ -234,7 +248,7 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
     let mut json = false;
     while let Some(argument) = next(parser)? {
         match argument {
-            Arg::Long("manifest") if matches!(action.as_str(), "append" | "verify") => {
+            Arg::Long("manifest") if matches!(action.as_str(), "append" | "expect" | "verify") => {
                 manifest = Some(path(parser, "--manifest")?);
             }
             Arg::Long("base") if action == "append" => base = Some(path(parser, "--base")?),
@@ -249,11 +263,14 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
                 root = Some(path(parser, "--root")?);
             }
             Arg::Long("json") if matches!(action.as_str(), "list" | "verify") => json = true,
-            Arg::Value(value) => operand(&mut file, value)?,
+            Arg::Value(value) if action != "expect" => operand(&mut file, value)?,
             other => return help_or_unexpected(&other),
         }
     }
     let with_manifest = || manifest.clone().ok_or_else(|| usage("--manifest is missing"));
+    if action == "expect" {
+        return Ok(Invocation::Initrd(initrd::Action::Expect { manifest: with_manifest()? }));
+    }
     let file = required(file, "FILE")?;
     Ok(Invocation::Initrd(match action.as_str() {
         "append" => initrd::Action::Append(initrd::Append {
@@ -299,6 +316,20 @@ fn keys(parser: &mut Parser) -> Result<Invocation> {
         }
     }
     Ok(Invocation::Keys(options))
+}
+
+fn status(parser: &mut Parser) -> Result<Invocation> {
+    let mut options = status::Options::default();
+    while let Some(argument) = next(parser)? {
+        match argument {
+            Arg::Long("esp") => options.esps.push(path(parser, "--esp")?),
+            Arg::Long("manifest") => options.manifest = Some(path(parser, "--manifest")?),
+            Arg::Long("root") => options.root = Some(path(parser, "--root")?),
+            Arg::Long("json") => options.json = true,
+            other => return help_or_unexpected(&other),
+        }
+    }
+    Ok(Invocation::Status(options))
 }
 
 fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>> {

@@ -58,6 +58,11 @@ pub struct Append {
 pub enum Action {
     /// Make the manifest's segment the only one of ours in the file.
     Append(Append),
+    /// Print what stage 1 has to expect: names and targets, for `/etc/forestage/initrd.json` in the bare initrd.
+    Expect {
+        /// What will be appended.
+        manifest: PathBuf,
+    },
     /// Show the segments of the file.
     List {
         /// The initrd.
@@ -87,6 +92,7 @@ pub enum Action {
 pub fn run(action: &Action, console: &Console) -> Result<Status> {
     match action {
         Action::Append(options) => append(options, console),
+        Action::Expect { manifest } => expect(manifest, console),
         Action::List { file, json } => list(file, *json, console),
         Action::Verify { manifest, root, file, json } => {
             verify(manifest, root.as_deref(), file, *json, console)
@@ -281,6 +287,34 @@ fn told(done: &Done, file: &Path, console: &Console) -> Status {
     };
     console.note(&format!("{}: {what}", file.display()));
     Status::Done
+}
+
+/// Anybody may read the bare initrd: nothing here is derived from a plaintext, nor from a ciphertext.
+fn expect(manifest: &Path, console: &Console) -> Result<Status> {
+    let manifest = Manifest::read(manifest)?;
+    let mut json = Writer::tabbed();
+    json.begin_object();
+    json.key(b"version");
+    json.literal("1");
+    json.key(b"symlinkPath");
+    let symlink = Some(&manifest.symlink_path).filter(|path| path.is_absolute());
+    json.string(symlink.map_or(b"/run/secrets".as_slice(), |path| path.as_os_str().as_encoded_bytes()));
+    json.key(b"files");
+    json.begin_array();
+    for wanted in declared::wanted(&manifest) {
+        json.begin_object();
+        json.key(b"name");
+        json.string(wanted.name.as_bytes());
+        json.key(b"target");
+        json.string(wanted.target.as_os_str().as_encoded_bytes());
+        json.end_object();
+    }
+    json.end_array();
+    json.end_object();
+    let mut text = json.finish();
+    text.push(b"\n");
+    console.print(&text)?;
+    Ok(Status::Done)
 }
 
 fn survey(file: &Path) -> Result<Survey> {

@@ -8,6 +8,7 @@ pub mod install;
 pub mod keys;
 pub mod report;
 pub mod stage1;
+pub mod status;
 
 use std::process::ExitCode;
 

@@ -48,6 +48,6 @@ in
   };
 
   boot.initrd.secrets = lib.mkIf (config.boot.initrd.enable && initrd.asked != [ ]) {
-    ${initrd.entry} = pkgs.writeText "forestage-entry" "";
+    ${initrd.entry} = "${pkgs.writeText "forestage-entry" ""}";
   };
 }

@@ -20,9 +20,12 @@ let
   forestage = "${cfg.package}/bin/forestage";
   loader = config.boot.loader;
 
-  # Builders of systemd-boot before boot counting name an initrd by its store path alone and append to it in place, so that
-  # generations with the same initrd would share one set of secrets. Theirs gets the digest of what is appended.
-  appendsInPlace = loader.systemd-boot.enable && !(options.boot.loader.systemd-boot ? bootCounting);
+  # Builders of systemd-boot before mid-2026 name an initrd by its store path alone and append to it in place, so that
+  # generations with the same initrd would share one set of secrets. Theirs gets the digest of what is appended. (The option
+  # existed for a while in 2024, with the old builder.)
+  writesAside =
+    options.boot.loader.systemd-boot ? bootCounting && lib.versionAtLeast lib.trivial.release "26.05";
+  appendsInPlace = loader.systemd-boot.enable && !writesAside;
 
   contents = {
     "/etc/forestage/initrd.json" = initrd.expected;
@@ -45,6 +48,9 @@ let
   scripted = !config.boot.initrd.systemd.enable;
 in
 {
+  # Nothing is appended, and nixpkgs need not copy anything to the store.
+  boot.loader.supportsInitrdSecrets = lib.mkIf (initrd.wanted && cfg.mock.enable) (lib.mkForce true);
+
   boot.initrd = lib.mkMerge [
     (lib.mkIf (initrd.wanted && cfg.mock.enable && !scripted) { systemd.contents = dummies; })
     (lib.mkIf initrd.exists (lib.mkMerge [

@@ -36,7 +36,7 @@ let
   };
 in
 rec {
-  inherit lib pkgs package;
+  inherit lib pkgs package tree;
   system =
     modules:
     import (tree + "/nixos/lib/eval-config.nix") {

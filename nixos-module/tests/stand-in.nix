@@ -159,6 +159,8 @@ let
       modules = drv;
       nscd = drv;
       p11kit = drv;
+      ga = drv;
+      fd = drv;
       kbd = drv // {
         gzip = drv;
       };
@@ -332,7 +334,8 @@ let
     bin = host name;
   };
 
-  fakes = lib.genAttrs (lib.filter (n: n != "") (lib.splitString "\n" names)) fake;
+  # `with pkgs;` hides `with lib;`.
+  fakes = lib.genAttrs (lib.filter (n: n != "" && !(lib ? ${n})) (lib.splitString "\n" names)) fake;
 
   self =
     fakes
@@ -493,6 +496,12 @@ let
       glibcLocales = fake "glibc-locales" // {
         override = _: fake "glibc-locales";
       };
+      nixos-artwork.wallpapers = lib.genAttrs [
+        "simple-dark-gray"
+        "simple-dark-gray-bootloader"
+        "simple-dark-gray-bottom"
+        "nineish-dark-gray"
+      ] (name: fake name // { gnomeFilePath = "${fake name}/share"; });
       nodePackages = fakes;
       gnome = fakes;
       plasma5Packages = fakes;

@@ -1,0 +1,238 @@
+# Configurations that use only what sops-nix has, and what a module makes of them. Evaluated once with ours and once with
+# sops-nix's own; nothing may differ but what is named in docs/nixos/differences.md.
+{ module, secretsFile ? builtins.getEnv "TEST_SECRETS" }:
+let
+  evaluation = import ./evaluate.nix { inherit module; };
+  inherit (evaluation) lib;
+  file = /. + secretsFile;
+
+  configurations = {
+    # The examples of sops-nix's README and of its tests.
+    age-key-file = {
+      sops.age.keyFile = "/run/age-keys.txt";
+      sops.secrets.test_key = { };
+    };
+    ssh-host-keys = {
+      services.openssh.enable = true;
+      sops.secrets.test_key = { };
+    };
+    host-key-from-secret =
+      { config, ... }:
+      {
+        services.openssh.enable = true;
+        services.openssh.hostKeys = [
+          {
+            type = "ed25519";
+            path = "/etc/ssh/ssh_host_ed25519_key";
+          }
+          {
+            type = "rsa";
+            bits = 4096;
+            path = config.sops.secrets.test_key.path;
+          }
+        ];
+        sops.gnupg.sshKeyPaths = [ ];
+        sops.secrets.test_key = { };
+      };
+    gnupg-home = {
+      sops.gnupg.home = "/run/gpghome";
+      sops.gnupg.sshKeyPaths = [ ];
+      users.users.someuser = {
+        isSystemUser = true;
+        group = "nogroup";
+      };
+      sops.secrets.test_key.owner = "someuser";
+      sops.secrets."nested/test/file" = {
+        owner = "someuser";
+        group = "wheel";
+        mode = "0440";
+      };
+      sops.secrets.existing-file = {
+        key = "test_key";
+        path = "/run/existing-file";
+      };
+    };
+    old-names = {
+      sops.gnupgHome = "/var/lib/sops";
+      sops.sshKeyPaths = [ ];
+      sops.secrets.test_key = { };
+    };
+    numbers = {
+      sops.age.keyFile = "/run/age-keys.txt";
+      sops.secrets.test_key = {
+        uid = 1001;
+        gid = 1001;
+      };
+      sops.secrets.none = {
+        key = "test_key";
+        uid = null;
+        gid = null;
+      };
+    };
+    generated-key = {
+      sops.age.keyFile = "/var/lib/sops-nix/key.txt";
+      sops.age.generateKey = true;
+      sops.age.sshKeyPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+      sops.secrets.test_key = { };
+      sops.secrets.test_user.neededForUsers = true;
+    };
+    users =
+      { config, ... }:
+      {
+        sops.age.keyFile = "/run/age-keys.txt";
+        sops.secrets.test_key.neededForUsers = true;
+        sops.secrets."nested/test/file".owner = "example-user";
+        users.users.example-user = {
+          isNormalUser = true;
+          hashedPasswordFile = config.sops.secrets.test_key.path;
+        };
+      };
+    users-sysusers = {
+      sops.age.keyFile = "/run/age-keys.txt";
+      systemd.sysusers.enable = true;
+      boot.initrd.systemd.enable = true;
+      system.etc.overlay.enable = true;
+      users.mutableUsers = true;
+      sops.secrets.test_key.neededForUsers = true;
+      sops.secrets."nested/test/file" = { };
+    };
+    users-userborn = {
+      imports = [ ./stubs/userborn.nix ];
+      services.userborn.enable = true;
+      sops.age.keyFile = "/run/age-keys.txt";
+      sops.secrets.test_key.neededForUsers = true;
+      sops.secrets."nested/test/file" = { };
+    };
+    unit = {
+      sops.useSystemdActivation = true;
+      sops.age.keyFile = "/persist/key.txt";
+      sops.gnupg.sshKeyPaths = [ "/etc/ssh/ssh_host_rsa_key" ];
+      sops.environment.SOPS_X = "1";
+      sops.secrets.test_key = { };
+      sops.secrets.test_user.neededForUsers = true;
+    };
+    templates =
+      { config, ... }:
+      {
+        sops.age.keyFile = "/run/age-keys.txt";
+        sops.secrets.test_key = { };
+        sops.secrets."nested/test/file".neededForUsers = true;
+        sops.templates.test_template = {
+          content = ''
+            one ${config.sops.placeholder.test_key}
+            "two" \ ${"\${three}"}
+          '';
+          owner = "someuser";
+          group = "somegroup";
+        };
+        sops.templates.linked = {
+          content = "v: ${config.sops.placeholder.test_key}";
+          path = "/etc/externally/linked";
+          mode = "0444";
+          restartUnits = [ "a.service" ];
+        };
+        sops.templates.uid = {
+          uid = 420;
+          gid = 420;
+          file = ./drop-in.nix;
+        };
+        users.groups.somegroup = { };
+        users.users.someuser = {
+          isSystemUser = true;
+          group = "somegroup";
+        };
+      };
+    restart = {
+      sops.age.keyFile = "/run/age-keys.txt";
+      sops.secrets.test_key = {
+        restartUnits = [ "restart-unit.service" ];
+        reloadUnits = [ "reload-trigger.service" ];
+      };
+    };
+    formats = {
+      sops.age.keyFile = "/run/age-keys.txt";
+      sops.secrets.env.format = "dotenv";
+      sops.secrets.ini.format = "ini";
+      sops.secrets.bin.format = "binary";
+      sops.secrets.json = {
+        format = "json";
+        key = "";
+      };
+    };
+    settings = {
+      sops.age.keyFile = "/run/age-keys.txt";
+      sops.age.plugins = [ evaluation.pkgs.age ];
+      sops.keepGenerations = 0;
+      sops.useTmpfs = true;
+      sops.log = [ "keyImport" ];
+      sops.defaultSopsKey = "";
+      sops.validateSopsFiles = false;
+      sops.environment.SOPS_AGE_KEY_FILE = "/run/x";
+      sops.secrets.test_key.sopsFile = "/var/lib/secrets.yaml";
+    };
+    nothing = { };
+  };
+
+  shown =
+    configuration:
+    let
+      inherit
+        (
+          (evaluation.system [
+            configuration
+            (
+              { config, ... }:
+              {
+                sops.defaultSopsFile = lib.mkDefault file;
+              }
+            )
+          ])
+        )
+        config
+        ;
+      named = lib.filterAttrs (name: _: lib.hasInfix "sops" name && name != "sops-generate-age-key");
+      script = name: config.system.activationScripts.${name} or null;
+      pickScript =
+        name:
+        let
+          value = script name;
+        in
+        if value == null || builtins.isString value then
+          value
+        else
+          {
+            inherit (value) text deps;
+            dry = value.supportsDryActivation or false;
+          };
+    in
+    {
+      manifest = builtins.fromJSON (builtins.unsafeDiscardStringContext config.system.build.sops-nix-manifest.text);
+      usersManifest = builtins.fromJSON (
+        builtins.unsafeDiscardStringContext config.system.build.sops-nix-users-manifest.text
+      );
+      units = lib.mapAttrs (_: unit: unit.text) (
+        lib.filterAttrs (name: _: lib.hasSuffix ".service" name) (named config.systemd.units)
+      );
+      wiring = lib.mapAttrs (_: unit: {
+        inherit (unit) wantedBy requiredBy aliases;
+      }) (lib.filterAttrs (name: _: lib.hasSuffix ".service" name) (named config.systemd.units));
+      scripts = lib.genAttrs [
+        "setupSecrets"
+        "setupSecretsForUsers"
+        "generate-age-key"
+        "users"
+        "groups"
+      ] pickScript;
+      activation = config.system.activationScripts.script;
+      dry = config.system.dryActivationScript;
+      boot = {
+        installer = toString config.system.build.installBootLoader;
+        appender = toString config.system.build.initialRamdiskSecretAppender;
+        initrd = toString config.system.build.initialRamdisk;
+        secrets = lib.attrNames config.boot.initrd.secrets;
+      };
+      failed = map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
+      environment = config.sops.environment;
+    };
+in
+lib.mapAttrs (_: shown) configurations

@@ -2,6 +2,9 @@
 //!
 //! Parsing only: what a command does is in `commands/`.
 
+#[cfg(feature = "key-tools")]
+mod key_tools;
+mod keys;
 pub mod sops_install_secrets;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -9,7 +12,7 @@ use std::{ffi::OsString, path::PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    commands::{check, decrypt, initrd, install, keys, stage1},
+    commands::{self, check, decrypt, initrd, install, stage1},
     failure::{Failure, Kind, Result},
     manifest::Phase,
     sops::formats::Format,
@@ -31,7 +34,7 @@ pub enum Invocation {
     /// `forestage stage1`.
     Stage1(stage1::Options),
     /// `forestage keys`.
-    Keys(keys::Options),
+    Keys(commands::keys::Action),
 }
 
 const HELP: &str = "\
@@ -51,6 +54,7 @@ Usage:
   forestage stage1 [--root DIR]               in stage 1: check the secrets of the initrd, and bring them to
                                               their places
   forestage keys [options] [FILE...]          list this machine's identities and which files they open
+  forestage keys diff [options] FILE...       compare the recipients of sops files with those wanted
   forestage --version | --help
 
 Options of install:
@@ -89,10 +93,7 @@ Options of initrd:
   --root DIR        (append, verify) as above
   --json            (list, verify) as above
 
-Options of keys:
-  --identity FILE   as above
-  --manifest M      the identities that a manifest names, instead of --identity
-  --json            as above
+Options of keys: see `forestage keys --help`.
 
 Without --identity, identities come from the manifest and from where sops looks: SOPS_AGE_KEY,
 SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.config/sops/age/keys.txt,
@@ -119,7 +120,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some("decrypt") => decrypt(&mut parser),
             Some("initrd") => initrd(&mut parser),
             Some("stage1") => stage1(&mut parser),
-            Some("keys") => keys(&mut parser),
+            Some("keys") => keys::parse(&mut parser),
             Some("help") => Ok(Invocation::Print(HELP.to_owned())),
             _ => Err(usage(format!("there is no command {}", command.to_string_lossy()))),
         },
@@ -242,20 +243,6 @@ fn stage1(parser: &mut Parser) -> Result<Invocation> {
         }
     }
     Ok(Invocation::Stage1(options))
-}
-
-fn keys(parser: &mut Parser) -> Result<Invocation> {
-    let mut options = keys::Options::default();
-    while let Some(argument) = next(parser)? {
-        match argument {
-            Arg::Long("identity") => options.identities.push(path(parser, "--identity")?),
-            Arg::Long("manifest") => options.manifest = Some(path(parser, "--manifest")?),
-            Arg::Long("json") => options.json = true,
-            Arg::Value(value) => options.files.push(value.into()),
-            other => return help_or_unexpected(&other),
-        }
-    }
-    Ok(Invocation::Keys(options))
 }
 
 fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>> {

@@ -18,6 +18,8 @@ mod place;
 #[cfg(feature = "post-quantum")]
 pub mod post_quantum;
 mod read;
+#[cfg(feature = "key-tools")]
+pub mod recipient;
 mod report;
 mod sources;
 pub mod ssh;

@@ -2,6 +2,9 @@
 //!
 //! Parsing only: what a command does is in `commands/`.
 
+#[cfg(feature = "key-tools")]
+mod key_tools;
+mod keys;
 pub mod sops_install_secrets;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -9,7 +12,7 @@ use std::{ffi::OsString, path::PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    commands::{check, decrypt, initrd, install, keys, stage1, status},
+    commands::{self, check, decrypt, initrd, install, stage1, status},
     failure::{Failure, Kind, Result},
     keys::Access,
     manifest::Phase,
@@ -32,7 +35,7 @@ pub enum Invocation {
     /// `forestage stage1`.
     Stage1(stage1::Options),
     /// `forestage keys`.
-    Keys(keys::Options),
+    Keys(commands::keys::Action),
     /// `forestage status`.
     Status(status::Options),
 }
@@ -57,6 +60,7 @@ Usage:
   forestage status [options]                  whether each boot entry carries the secrets of its generation;
                                               needs no private key
   forestage keys [options] [FILE...]          list this machine's identities and which files they open
+  forestage keys diff [options] FILE...       compare the recipients of sops files with those wanted
   forestage --version | --help
 
 Options of install:
@@ -109,10 +113,7 @@ Options of status:
   --root DIR, --json
                     as above
 
-Options of keys:
-  --identity FILE   as above
-  --manifest M      the identities that a manifest names, instead of --identity
-  --json            as above
+Options of keys: see `forestage keys --help`.
 
 Without --identity, identities come from the manifest and from where sops looks: SOPS_AGE_KEY,
 SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.config/sops/age/keys.txt,
@@ -140,7 +141,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some("decrypt") => decrypt(&mut parser),
             Some("initrd") => initrd(&mut parser),
             Some("stage1") => stage1(&mut parser),
-            Some("keys") => keys(&mut parser),
+            Some("keys") => keys::parse(&mut parser),
             Some("status") => status(&mut parser),
             Some("help") => Ok(Invocation::Print(HELP.to_owned())),
             _ => Err(usage(format!("there is no command {}", command.to_string_lossy()))),
@@ -297,25 +298,6 @@ fn stage1(parser: &mut Parser) -> Result<Invocation> {
         }
     }
     Ok(Invocation::Stage1(options))
-}
-
-fn keys(parser: &mut Parser) -> Result<Invocation> {
-    let mut options = keys::Options::default();
-    while let Some(argument) = next(parser)? {
-        match argument {
-            Arg::Long("identity") => options.identities.push(path(parser, "--identity")?),
-            Arg::Long("manifest") => options.manifest = Some(path(parser, "--manifest")?),
-            Arg::Long("no-prompt") => options.access.no_prompt = true,
-            Arg::Long("passphrase-file") => {
-                options.access.passphrase_file = Some(path(parser, "--passphrase-file")?);
-            }
-            Arg::Long("plugin-path") => options.access.plugin_path.push(path(parser, "--plugin-path")?),
-            Arg::Long("json") => options.json = true,
-            Arg::Value(value) => options.files.push(value.into()),
-            other => return help_or_unexpected(&other),
-        }
-    }
-    Ok(Invocation::Keys(options))
 }
 
 fn status(parser: &mut Parser) -> Result<Invocation> {

@@ -17,6 +17,8 @@ use crate::{
     sops::{
         SopsFile,
         lookup::{self, Index},
+        metadata::{KeyEntry, KeyKind},
+        recipient,
         value::Value,
     },
 };
@@ -169,9 +171,13 @@ fn file_failures<'m>(
 
 /// The holders of the recipients, together, must be able to open the file.
 fn opens_for(file: &SopsFile, recipients: &BTreeSet<String>) -> Result<()> {
-    if recipients.is_empty()
-        || file.metadata.opens_for(|entry| recipients.contains(&keys::canonical(&entry.recipient)))
-    {
+    let is_given = |entry: &KeyEntry| {
+        // A key of AWS is given by its ARN, whatever its role and context.
+        let arn = (entry.kind == KeyKind::Kms).then(|| recipient::arn(&entry.recipient));
+        recipients.contains(&keys::canonical(&entry.recipient))
+            || arn.is_some_and(|arn| recipients.contains(arn))
+    };
+    if recipients.is_empty() || file.metadata.opens_for(is_given) {
         return Ok(());
     }
     let encrypted_to: Vec<_> = file.metadata.entries().map(|entry| entry.recipient.as_str()).collect();

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{
     HOME, SOURCES, STAGED, cpio,
     index::{Index, Landed, Place, plain_path},
-    layout::{Body, Member, below, members},
+    layout::{Body, INDEX_MAX, Member, below, members},
 };
 use crate::{
     failure::{Failure, Result},

@@ -36,6 +36,14 @@ pub(super) fn prefix(text: &str) -> Option<String> {
     Some(CheckedHrpstring::new::<Long>(text).ok()?.hrp().to_string())
 }
 
+/// Prefix and number of bytes of a recipient; `None` if it is malformed.
+#[cfg(feature = "key-tools")]
+pub(super) fn public(text: &str) -> Option<(String, usize)> {
+    let checked = CheckedHrpstring::new::<Long>(text).ok()?;
+    checked.validate_segwit_padding().ok()?;
+    Some((checked.hrp().to_lowercase(), checked.byte_iter().count()))
+}
+
 /// The text of public bytes.
 pub(super) fn encode(prefix: &str, bytes: &[u8]) -> String {
     let text = Hrp::parse(prefix).map(|prefix| bech32::encode::<Long>(prefix, bytes));

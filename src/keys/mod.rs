@@ -24,6 +24,8 @@ pub mod plugin;
 #[cfg(feature = "post-quantum")]
 pub mod post_quantum;
 mod read;
+#[cfg(feature = "key-tools")]
+pub mod recipient;
 mod report;
 mod sources;
 pub mod ssh;

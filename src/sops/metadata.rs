@@ -8,6 +8,7 @@ use crate::failure::{Failure, Result};
 
 use super::{
     go_regex::Regex,
+    recipient,
     rules::Selector,
     time::Time,
     value::{Branch, Entry, Value},
@@ -37,7 +38,7 @@ pub struct Metadata {
 pub struct KeyEntry {
     /// The kind of recipient.
     pub kind: KeyKind,
-    /// The recipient, for people: an age recipient, a fingerprint, an ARN, a URL.
+    /// The recipient as sops prints it: an age recipient, a fingerprint, an ARN with role and context, a URL.
     pub recipient: String,
     /// The encrypted part, as the kind writes it.
     pub enc: Vec<u8>,
@@ -77,27 +78,6 @@ impl KeyKind {
             Self::Vault => "hc_vault",
             Self::Pgp => "pgp",
             Self::Age => "age",
-        }
-    }
-
-    /// The fields that together name the recipient.
-    fn recipient(self) -> &'static [&'static str] {
-        match self {
-            Self::Kms => &["arn"],
-            Self::GcpKms => &["resource_id"],
-            Self::HuaweiKms => &["key_id"],
-            Self::AzureKeyVault => &["vault_url", "name", "version"],
-            Self::Vault => &["vault_address", "engine_path", "key_name"],
-            Self::Pgp => &["fp"],
-            Self::Age => &["recipient"],
-        }
-    }
-
-    /// Fields that only have to be text.
-    fn others(self) -> &'static [&'static str] {
-        match self {
-            Self::Kms => &["role", "aws_profile"],
-            _ => &[],
         }
     }
 }
@@ -209,14 +189,20 @@ fn group(fields: &Fields<'_>) -> Result<Vec<KeyEntry>> {
 }
 
 fn entry(kind: KeyKind, fields: &Fields<'_>) -> Result<KeyEntry> {
-    let mut recipient = Vec::new();
-    for name in kind.recipient() {
-        recipient.push(fields.text(name)?.trim_end_matches('/').to_owned());
-    }
-    let recipient = recipient.join("/");
-    for name in kind.others() {
-        fields.text(name)?;
-    }
+    let text = |name| fields.text(name);
+    let recipient = match kind {
+        KeyKind::Kms => {
+            recipient::kms(&text("arn")?, &text("role")?, &fields.context()?, &text("aws_profile")?)
+        }
+        KeyKind::GcpKms => text("resource_id")?,
+        KeyKind::HuaweiKms => text("key_id")?,
+        KeyKind::AzureKeyVault => recipient::azure(&text("vault_url")?, &text("name")?, &text("version")?),
+        KeyKind::Vault => {
+            recipient::vault(&text("vault_address")?, &text("engine_path")?, &text("key_name")?)
+        }
+        KeyKind::Pgp => text("fp")?,
+        KeyKind::Age => text("recipient")?,
+    };
     // sops refuses the whole file over these, so that no file opens here which it does not open.
     if kind != KeyKind::Age && Time::parse_rfc3339(fields.text("created_at")?.as_bytes()).is_none() {
         return Err(broken(format!("{}created_at is no time as RFC 3339 writes it", fields.place)));
@@ -267,6 +253,20 @@ impl<'m> Fields<'m> {
         }
     }
 
+    /// The encryption context of a KMS entry; without those pairs that sops could not hold.
+    fn context(&self) -> Result<Vec<(String, String)>> {
+        let pair = |entry: &Entry| match entry {
+            Entry::Pair(key, Value::Str(text)) => Some((lossy(key), lossy(text))),
+            Entry::Pair(key, Value::Null) => Some((lossy(key), String::new())),
+            _ => None,
+        };
+        match self.find("context") {
+            Value::Null => Ok(Vec::new()),
+            Value::Map(pairs) => Ok(pairs.iter().filter_map(pair).collect()),
+            _ => Err(self.wrong("context", "a mapping")),
+        }
+    }
+
     fn flag(&self, name: &str) -> Result<bool> {
         match self.find(name) {
             Value::Null => Ok(false),
@@ -294,6 +294,10 @@ impl<'m> Fields<'m> {
             _ => Err(self.wrong(name, "a whole number")),
         }
     }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// `MAJOR.MINOR.PATCH[-PRE][+BUILD]`, as the semver library of sops takes it.
@@ -443,14 +447,39 @@ mod tests {
                 ]),
             ),
             ("hckms", list(&[created.clone(), ("key_id", text("eu:1"))])),
-            ("kms", list(&[created.clone(), ("arn", text("arn:aws")), ("context", Value::Null)])),
+            (
+                "kms",
+                list(&[
+                    created.clone(),
+                    ("arn", text("arn:aws")),
+                    ("role", text("arn:r")),
+                    ("context", Value::Map(map(&[("b", text("2")), ("a", text("1"))]))),
+                ]),
+            ),
+            (
+                "hc_vault",
+                list(&[
+                    created.clone(),
+                    ("vault_address", text("https://v")),
+                    ("engine_path", text("transit")),
+                    ("key_name", text("k")),
+                ]),
+            ),
         ]);
         let entries: Vec<_> = metadata
             .unwrap()
             .entries()
             .map(|entry| format!("{} {}", entry.kind.name(), entry.recipient))
             .collect();
-        assert_eq!(entries, ["kms arn:aws", "hckms eu:1", "azure_kv https://v/n/1", "pgp AB12", "age age1x"]);
+        let expected = [
+            "kms arn:aws+arn:r|a:1,b:2",
+            "hckms eu:1",
+            "azure_kv https://v/keys/n/1",
+            "hc_vault https://v/v1/transit/keys/k",
+            "pgp AB12",
+            "age age1x",
+        ];
+        assert_eq!(entries, expected);
         for broken in [
             ("pgp", list(&[("fp", text("AB12"))])),
             ("kms", list(&[("created_at", text("yesterday"))])),

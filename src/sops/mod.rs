@@ -5,6 +5,8 @@
 //! step has to do was observed with the real sops.
 
 pub mod cipher;
+#[cfg(feature = "key-tools")]
+pub mod creation_rules;
 pub mod decrypt;
 pub mod extract;
 pub mod formats;
@@ -15,6 +17,7 @@ pub mod metadata;
 pub mod number;
 #[cfg(test)]
 pub(crate) mod observed;
+pub mod recipient;
 pub mod rules;
 pub mod scalar;
 pub mod shamir;

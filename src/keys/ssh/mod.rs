@@ -99,6 +99,12 @@ impl Key {
     }
 }
 
+/// Takes a string of SSH's wire format from the front.
+#[cfg(feature = "key-tools")]
+pub(super) fn wire_string<'k>(rest: &mut &'k [u8]) -> Option<&'k [u8]> {
+    wire::string(rest)
+}
+
 /// The public key of a line, in SSH's wire format.
 #[cfg(feature = "passphrase")]
 fn public_line(line: &str) -> Option<Vec<u8>> {

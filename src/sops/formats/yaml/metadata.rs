@@ -68,8 +68,18 @@ fn value(node: Node) -> Value {
 type Fields<'g> = Vec<(Cow<'g, [u8]>, Id)>;
 
 impl<'g> Grower<'g, '_> {
-    /// The value of the key `name` in the first document: `None` if it is missing or null.
+    /// The mapping below the key `name` in the first document: `None` if it is missing or null.
     pub(super) fn metadata(&mut self, name: &[u8]) -> Result<Option<Node>> {
+        match self.field(name)? {
+            Some((_, map @ Node::Map(_))) => Ok(Some(map)),
+            Some((line, _)) => Err(fault(line, "the sops entry is not a mapping")),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of the key `name` in the first document, and the line of the document: `None` if it is missing or
+    /// null.
+    pub(super) fn field(&mut self, name: &[u8]) -> Result<Option<(isize, Node)>> {
         let Some(document) = self.graph.documents.first() else { return Ok(None) };
         let root = self.node(document.root, 0)?;
         let mut fields = Fields::new();
@@ -79,11 +89,7 @@ impl<'g> Grower<'g, '_> {
             _ => return Err(fault(root.line, "the document is not a mapping")),
         }
         let Some((_, id)) = fields.iter().find(|(key, _)| **key == *name) else { return Ok(None) };
-        match self.raw(*id, 1)? {
-            Node::Null => Ok(None),
-            map @ Node::Map(_) => Ok(Some(map)),
-            _ => Err(fault(root.line, "the sops entry is not a mapping")),
-        }
+        Ok(Some((root.line, self.raw(*id, 1)?)).filter(|(_, node)| *node != Node::Null))
     }
 
     fn raw(&mut self, id: Id, depth: usize) -> Result<Node> {

@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use emit::{emit, emit_value};
-use metadata::Node;
+pub use metadata::Node;
 
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 1000;
@@ -65,6 +65,16 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed> {
         }
         _ => Err(Parsed::no_metadata()),
     }
+}
+
+/// The value of the key `name` in the first document: `None` if it is missing or null.
+///
+/// # Errors
+/// Where go-yaml refuses the document.
+pub fn field(bytes: &[u8], name: &str) -> Result<Option<Node>> {
+    let text = text::decode(bytes)?;
+    let graph = composer::compose(&text)?;
+    Ok(tree::Grower::new(&graph).field(name.as_bytes())?.map(|(_, node)| node))
 }
 
 /// The documents without their metadata, and the metadata of the first: `None` if it is missing or null.

@@ -1,4 +1,4 @@
-//! `forestage keys`: which identities this machine has, and which of the given files they open.
+//! `forestage keys`, `forestage keys list`: which identities this machine has, and which of the given files they open.
 
 use std::{os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -13,7 +13,7 @@ use crate::{
     sops::{SopsFile, formats::Format},
 };
 
-use super::{Status, console::Console, report};
+use crate::commands::{Status, console::Console, report};
 
 /// What to look at.
 #[derive(Debug, Default)]

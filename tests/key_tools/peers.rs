@@ -1,0 +1,32 @@
+//! The programs that we compare with, each built once. A test whose program is not there says so and ends.
+
+use std::{io::Write, path::Path, sync::OnceLock};
+
+use crate::tools;
+
+type Built = Result<std::path::PathBuf, String>;
+
+pub fn sops(test: &str) -> Option<&'static Path> {
+    static SOPS: OnceLock<Built> = OnceLock::new();
+    given(SOPS.get_or_init(|| tools::sops(tools::WRITERS[0])), test)
+}
+
+pub fn age_keygen(test: &str) -> Option<&'static Path> {
+    static AGE_KEYGEN: OnceLock<Built> = OnceLock::new();
+    given(AGE_KEYGEN.get_or_init(tools::age_keygen), test)
+}
+
+fn given(built: &'static Built, test: &str) -> Option<&'static Path> {
+    match built {
+        Ok(path) => Some(path),
+        Err(reason) => {
+            skip(test, reason);
+            None
+        }
+    }
+}
+
+/// Says that a test did not happen. Not by `println!`, which cargo swallows when a test passes.
+pub fn skip(test: &str, reason: &str) {
+    drop(writeln!(std::io::stderr(), "SKIPPED key_tools::{test}: {reason}"));
+}

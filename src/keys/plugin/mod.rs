@@ -222,7 +222,10 @@ impl Plugin {
         let mut found: Option<FileKey> = None;
         let mut errors = Vec::new();
         for _ in 0..MAX_MESSAGES {
-            let message = plugin.hear()?;
+            let message = plugin.hear().map_err(|reason| {
+                // Many plugins end after they have said why.
+                if errors.is_empty() { reason } else { format!("{reason}, and says: {}", errors.join("; ")) }
+            })?;
             let answer = match message.command.as_slice() {
                 b"done" => {
                     return match (found, errors.first()) {

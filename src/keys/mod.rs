@@ -7,6 +7,8 @@
 pub mod age;
 mod age_file;
 pub mod command;
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
 mod report;
 pub mod sources;
 pub mod ssh;

@@ -68,7 +68,7 @@ fn install(options: &Options, console: &Console) -> Result<Status> {
     let owners = if ignore_passwd { Owners::ignored() } else { Owners::of(&root) };
     let stage = Stage::enter(settings(&manifest, options, &root, &owners, dry)?)?;
     let keyring = Keyring::from_manifest(&manifest.identities, &root).with_access(&options.access);
-    if manifest.logging.key_import {
+    if manifest.logging.key_import && !options.json {
         log_imports(&keyring, options, console);
     }
 
@@ -114,7 +114,15 @@ fn log_imports(keyring: &Keyring, options: &Options, console: &Console) {
     let program = if options.as_sops_install_secrets { "sops-install-secrets" } else { "forestage" };
     keyring.read_named();
     for identity in keyring.identities() {
-        if let (Some(source), Some(recipient)) = (identity.sources.first(), identity.recipients.first()) {
+        let (Some(source), Some(recipient)) = (identity.sources.first(), identity.recipients.first()) else {
+            continue;
+        };
+        if identity.is_openpgp {
+            let fingerprint = recipient.to_lowercase();
+            let line = format!("{program}: Imported {source} as GPG key with fingerprint {fingerprint}\n");
+            // Nobody needs it: a reader that went away changes nothing.
+            drop(console.print(line.as_bytes()));
+        } else {
             console.note(&format!("{program}: Imported {source} as age key with fingerprint {recipient}"));
         }
     }

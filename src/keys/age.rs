@@ -128,6 +128,12 @@ impl Unwrap for Named<'_> {
     }
 }
 
+impl Unwrap for X25519 {
+    fn unwrap(&self, stanza: &Stanza<'_>) -> Result<Option<FileKey>, Damage> {
+        Named { key: self, recipient: None }.unwrap(stanza)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::fixtures as f, *};

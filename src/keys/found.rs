@@ -6,6 +6,8 @@
 use super::age_encrypted::EncryptedIdentities;
 #[cfg(any(feature = "passphrase", feature = "plugins"))]
 use super::later::Kind;
+#[cfg(feature = "openpgp")]
+use super::openpgp;
 #[cfg(feature = "plugins")]
 use super::plugin::Plugin;
 #[cfg(feature = "post-quantum")]
@@ -16,6 +18,8 @@ use super::{age::X25519, age_file::is_encrypted, identity::Identity, later::Late
 #[derive(Default)]
 pub(super) struct Found {
     pub identities: Vec<Identity>,
+    #[cfg(feature = "openpgp")]
+    pub openpgp: Vec<openpgp::Key>,
     /// What needs a passphrase or a plugin.
     pub later: Vec<Later>,
     /// Why the place, or a line of it, gave no identity.
@@ -35,6 +39,8 @@ pub(super) enum Content {
     AgeWords,
     /// An SSH private key: for SSH's own recipients, and, if it `converts`, for those that ssh-to-age makes.
     Ssh { converts: bool },
+    /// An SSH RSA key, as the OpenPGP key that ssh-to-pgp makes of it.
+    SshAsOpenPgp,
 }
 
 impl Found {
@@ -47,10 +53,14 @@ impl Found {
     pub(super) fn of(content: Content, text: &[u8]) -> Self {
         let mut found = Self::default();
         match content {
+            Content::Any if is_openpgp(text) => return Self::openpgp(text),
             Content::Any if text.starts_with(b"-----BEGIN ") && !is_encrypted(text) => {
-                return Self::ssh(text, true);
+                let mut found = Self::ssh(text, true);
+                found.add_openpgp_of_rsa();
+                return found;
             }
             Content::Ssh { converts } => return Self::ssh(text, converts),
+            Content::SshAsOpenPgp => return Self::ssh_as_openpgp(text),
             Content::Any | Content::Age | Content::AgeWords if is_encrypted(text) => found.encrypted(text),
             Content::Any | Content::Age if text.starts_with(b"-----BEGIN ") => {
                 found.skip("it holds an SSH or other private key where age identities belong");
@@ -90,6 +100,60 @@ impl Found {
             ssh::Key::Protected(key) => found.later.push(Later::new(Kind::Ssh { key, converts })),
         }
         found
+    }
+
+    #[cfg(feature = "openpgp")]
+    fn openpgp(file: &[u8]) -> Self {
+        match openpgp::Key::read_all(file) {
+            Ok(keys) => Self { openpgp: keys, ..Self::default() },
+            Err(reason) => Self::unread(reason),
+        }
+    }
+
+    #[cfg(not(feature = "openpgp"))]
+    fn openpgp(_: &[u8]) -> Self {
+        Self::unread("it is an OpenPGP key, which is not supported by this build")
+    }
+
+    #[cfg(all(feature = "openpgp", feature = "ssh-rsa"))]
+    fn ssh_as_openpgp(file: &[u8]) -> Self {
+        let mut found = Self::ssh(file, false);
+        found.add_openpgp_of_rsa();
+        if found.openpgp.is_empty() && found.unread.is_empty() {
+            found.skip(match found.identities.first() {
+                Some(_) => "only RSA keys can become OpenPGP keys",
+                None => "it is protected by a passphrase",
+            });
+        }
+        // Without ssh-to-age's conversion it is not for age.
+        found.identities.clear();
+        found.later.clear();
+        found
+    }
+
+    #[cfg(not(all(feature = "openpgp", feature = "ssh-rsa")))]
+    fn ssh_as_openpgp(_: &[u8]) -> Self {
+        Self::unread("OpenPGP keys are not supported by this build")
+    }
+
+    /// The OpenPGP keys that ssh-to-pgp makes of the RSA keys.
+    #[cfg_attr(not(all(feature = "openpgp", feature = "ssh-rsa")), expect(clippy::unused_self))]
+    fn add_openpgp_of_rsa(&mut self) {
+        #[cfg(all(feature = "openpgp", feature = "ssh-rsa"))]
+        for identity in &self.identities {
+            let Identity::Rsa(rsa) = identity else { continue };
+            let numbers = openpgp::from_ssh::RsaNumbers {
+                n: rsa.modulus(),
+                e: rsa.public_exponent(),
+                d: rsa.private_exponent(),
+                p: rsa.primes().0,
+                q: rsa.primes().1,
+            };
+            match numbers.key() {
+                Ok(key) => self.openpgp.push(key),
+                Err(reason) => self.unread.push(reason.into_owned()),
+            }
+        }
     }
 
     #[cfg(feature = "passphrase")]
@@ -143,6 +207,11 @@ fn post_quantum(text: &str) -> Result<Identity, &'static str> {
 #[cfg(not(feature = "post-quantum"))]
 fn post_quantum(_: &str) -> Result<Identity, &'static str> {
     Err("a post-quantum identity, which is not supported by this build")
+}
+
+/// Is it a file of OpenPGP packets, armoured or not?
+fn is_openpgp(file: &[u8]) -> bool {
+    file.starts_with(b"-----BEGIN PGP ") || file.first().is_some_and(|byte| *byte >= 0x80)
 }
 
 #[cfg(test)]

@@ -88,6 +88,7 @@ impl Kinds {
     pub(super) const SSH_RSA: Self = Self(8);
     /// What only a plugin opens: it may call its stanzas as it likes.
     pub(super) const PLUGIN: Self = Self(16);
+    pub(super) const OPENPGP: Self = Self(32);
     pub(super) const ALL: Self = Self(u8::MAX);
     /// What lines of an age identity file can be.
     pub(super) const AGE: Self = Self::X25519.and(Self::POST_QUANTUM).and(Self::PLUGIN);
@@ -113,6 +114,7 @@ impl Kinds {
     pub(super) fn named(entry: &KeyEntry) -> Self {
         match entry.kind {
             KeyKind::Age => Self::of(&AgeKind::of_recipient(&entry.recipient)),
+            KeyKind::Pgp => Self::OPENPGP,
             _ => Self::NONE,
         }
     }

@@ -15,6 +15,8 @@ mod found;
 mod identity;
 pub mod kind;
 mod later;
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
 #[cfg(feature = "passphrase")]
 pub mod passphrase;
 mod outside;
@@ -70,6 +72,8 @@ pub struct Listed<'k> {
     pub recipients: Vec<String>,
     /// The manifest names one of its places.
     pub is_named: bool,
+    /// It is an OpenPGP key.
+    pub is_openpgp: bool,
 }
 
 /// A place, or a line of one, that gave no identity.
@@ -89,7 +93,7 @@ const MISNAMED: usize = 1024;
 #[derive(Default)]
 struct Attempt {
     /// The recipients of key entries that nobody can open, and why.
-    damaged: BTreeMap<String, Damage>,
+    damaged: BTreeMap<String, String>,
     /// The recipients by whose entries groups were opened.
     opened: Vec<String>,
     /// Why the parts of the data key could not be put together.
@@ -128,7 +132,10 @@ impl Keyring {
         for (place, found) in self.read_places() {
             let local = found.identities.iter().map(Identity::recipients);
             let later = found.later.iter().map(Later::recipients).filter(|recipients| !recipients.is_empty());
-            for recipients in local.chain(later) {
+            let all = local.chain(later).map(|recipients| (recipients, false));
+            #[cfg(feature = "openpgp")]
+            let all = all.chain(found.openpgp.iter().map(|key| (key.fingerprints(), true)));
+            for (recipients, is_openpgp) in all {
                 let at = *known.entry(recipients.clone()).or_insert(listed.len());
                 match listed.get_mut(at) {
                     Some(same) => {
@@ -141,6 +148,7 @@ impl Keyring {
                         sources: vec![&place.source],
                         recipients,
                         is_named: place.is_named,
+                        is_openpgp,
                     }),
                 }
             }
@@ -199,7 +207,25 @@ impl Keyring {
     /// Opens one entry of the group with an identity that this machine has.
     fn open_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
         let entries: Vec<&KeyEntry> = group.iter().filter(|entry| entry.kind == KeyKind::Age).collect();
-        self.open_named(&entries, attempt).or_else(|| self.open_misnamed(&entries, attempt))
+        self.open_named(&entries, attempt)
+            .or_else(|| self.open_misnamed(&entries, attempt))
+            .or_else(|| self.open_openpgp(group, attempt))
+    }
+
+    /// Opens one of the pgp entries. The message itself names its recipients.
+    #[cfg(feature = "openpgp")]
+    fn open_openpgp(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        let places = self.places.iter().filter(|place| place.holds.meets(Kinds::OPENPGP));
+        group.iter().filter(|entry| entry.kind == KeyKind::Pgp).find_map(|entry| {
+            let keys = places.clone().flat_map(|place| &place.found().openpgp);
+            attempt.note(entry, openpgp::open(keys, &entry.enc))
+        })
+    }
+
+    #[cfg(not(feature = "openpgp"))]
+    #[expect(clippy::unused_self)]
+    fn open_openpgp(&self, _: &[KeyEntry], _: &mut Attempt) -> Option<Part> {
+        None
     }
 
     /// Opens one of the age entries with an identity that it names.
@@ -269,7 +295,7 @@ impl Keyring {
                     for later in later {
                         match later.open(&place.source, &file, &entry.recipient, &self.outside) {
                             Ok(opened) => {
-                                if let Some(part) = attempt.note(entry, Ok(opened)) {
+                                if let Some(part) = attempt.note(entry, Ok::<_, Damage>(opened)) {
                                     return Some(part);
                                 }
                             }
@@ -293,7 +319,7 @@ impl Attempt {
     }
 
     /// Keeps in mind what became of an entry.
-    fn note(&mut self, entry: &KeyEntry, opened: Result<Option<Part>, Damage>) -> Option<Part> {
+    fn note(&mut self, entry: &KeyEntry, opened: Result<Option<Part>, impl Into<String>>) -> Option<Part> {
         match opened {
             Ok(part) => {
                 if part.is_some() {
@@ -302,7 +328,7 @@ impl Attempt {
                 part
             }
             Err(damage) => {
-                self.damaged.entry(entry.recipient.clone()).or_insert(damage);
+                self.damaged.entry(entry.recipient.clone()).or_insert_with(|| damage.into());
                 None
             }
         }
@@ -505,7 +531,7 @@ mod tests {
         let told = failure.to_string();
         assert!(told.lines().count() < 40 && told.len() < 4000, "{told}");
         for part in [
-            "encrypted to: pgp AB12\u{fffd}\u{fffd}[31m (not supported by this build)\n",
+            "encrypted to: pgp AB12\u{fffd}\u{fffd}[31m",
             "and 9992 more",
             &format!("/keys.txt: {}: the file names it, but its key entry does not open", f::B_PUBLIC),
             &format!("/keys.txt: {}: not among them", f::C_PUBLIC),

@@ -7,7 +7,7 @@ use crate::{
     sops::metadata::{KeyKind, Metadata},
 };
 
-use super::{Attempt, Keyring, Listed, Unread, name_of};
+use super::{Attempt, Keyring, Listed, Unread, kind::AgeKind, name_of};
 
 /// How many lines a fact may have.
 const LINES: usize = 10;
@@ -21,7 +21,11 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     failure = failure.fact(
         "encrypted to",
         lines(entries, |entry| match entry.kind {
-            KeyKind::Age => shown(&entry.recipient),
+            KeyKind::Age => match AgeKind::of_recipient(&entry.recipient).unsupported() {
+                Some(reason) => format!("{} ({reason})", shown(&entry.recipient)),
+                None => shown(&entry.recipient),
+            },
+            KeyKind::Pgp if cfg!(feature = "openpgp") => format!("pgp {}", shown(&entry.recipient)),
             kind => format!("{} {} (not supported by this build)", kind.name(), shown(&entry.recipient)),
         }),
     );
@@ -40,7 +44,9 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     let has =
         |names: &dyn Fn(&str) -> bool, identity: &Listed| identity.recipients.iter().any(|own| names(own));
     let opens = |identity: &Listed| has(&|own| opened.contains(own), identity);
-    let named = |identity: &Listed| has(&|own| seen.contains(&(KeyKind::Age, own)), identity);
+    let named = |identity: &Listed| {
+        has(&|own| [KeyKind::Age, KeyKind::Pgp].iter().any(|kind| seen.contains(&(*kind, own))), identity)
+    };
     let tried = lines(identities.iter(), |identity| {
         let why = match identity {
             identity if opens(identity) => "opens its key group",

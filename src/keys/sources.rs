@@ -53,9 +53,12 @@ impl Keyring {
         for path in &named.age_ssh_key_paths {
             keyring.add_file(shown(path), Kinds::SSH.and(Kinds::X25519), root, path, content);
         }
-        for path in named.ssh_key_paths.iter().chain(&named.gnupg_home) {
+        for path in &named.ssh_key_paths {
+            keyring.add_file(shown(path), Kinds::OPENPGP, root, path, Content::SshAsOpenPgp);
+        }
+        if let Some(path) = &named.gnupg_home {
             let reason = Origin::Unusable("OpenPGP keys are not supported by this build");
-            keyring.places.push(Place::new(shown(path), Kinds::ALL, reason));
+            keyring.places.push(Place::new(shown(path), Kinds::OPENPGP, reason));
         }
         keyring.places.iter_mut().for_each(|place| place.is_named = true);
         let hides = named.age_key_file.is_some() || !named.age_ssh_key_paths.is_empty();

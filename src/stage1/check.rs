@@ -74,7 +74,7 @@ pub(super) fn examine(
         count = count.saturating_add(chunk.len() as u64);
         take(chunk)
     })?;
-    if count == wanted.size.into() && hash.finalize().as_slice() == wanted.sha256 {
+    if count == u64::from(wanted.size) && hash.finalize().as_slice() == wanted.sha256 {
         Ok(())
     } else {
         Err(Damage::Wrong("other bytes than were appended".to_owned()))
@@ -91,7 +91,7 @@ fn difference(about: &FileStat, wanted: &Landed) -> Option<String> {
             _ => "no regular file".to_owned(),
         });
     }
-    if about.st_size != wanted.size.into() {
+    if about.st_size != i64::from(wanted.size) {
         return Some(format!("{} bytes instead of {}", about.st_size, wanted.size));
     }
     let mode = about.st_mode & 0o7777;

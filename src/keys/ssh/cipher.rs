@@ -61,6 +61,14 @@ impl Cipher {
         }
     }
 
+    /// How many bytes its tag has.
+    pub fn tag_length(self) -> usize {
+        match self {
+            Self::Ctr(_) | Self::Cbc(_) => 0,
+            Self::Gcm(_) | Self::ChaCha => 16,
+        }
+    }
+
     /// Decrypts. `None` if the tag does not match, for modes that have one, or if a length is impossible.
     pub fn decrypt(self, key: &[u8], iv: &[u8], tag: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let mut data = Zeroizing::new(sealed.to_vec());

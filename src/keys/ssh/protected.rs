@@ -58,6 +58,7 @@ impl Protected {
             b"ENCRYPTED PRIVATE KEY" => pkcs8(&pem.body).map(|sealed| Self { sealed, public: None }),
             _ => old(pem).map(|sealed| Self { sealed, public: None }),
         }
+        .and_then(|key| if key.sealed.is_whole() { Ok(key) } else { Err(CUT) })
     }
 
     fn openssh(found: &Container<'_>) -> Result<Self, Reason> {
@@ -124,6 +125,13 @@ impl Protected {
 }
 
 impl Sealed {
+    /// Could any passphrase open it?
+    fn is_whole(&self) -> bool {
+        self.tag.len() == self.cipher.tag_length()
+            && !self.data.is_empty()
+            && (!matches!(self.cipher, Cipher::Cbc(_)) || self.data.len().is_multiple_of(16))
+    }
+
     fn open(&self, passphrase: &[u8]) -> Result<Key, Refused> {
         let (key_length, iv_length) = self.cipher.lengths();
         let mut derived = Zeroizing::new(vec![0; key_length]);

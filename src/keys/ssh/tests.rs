@@ -279,3 +279,35 @@ mod protected {
         }
     }
 }
+
+/// The file with other bytes in its PEM body.
+fn with_body(file: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
+    use base64::prelude::BASE64_STANDARD;
+    let label = file.lines().next().unwrap();
+    let mut body = Pem::parse(file.as_bytes()).unwrap().body.to_vec();
+    change(&mut body);
+    format!("{label}\n{}\n{}\n", BASE64_STANDARD.encode(body), label.replace("BEGIN", "END"))
+}
+
+#[test]
+fn damage_is_an_error_or_nothing() {
+    for file in [
+        f::SSH,
+        f::PKCS8,
+        file!("ed25519-aes256-gcm"),
+        file!("rsa-openssh"),
+        file!("rsa-pkcs1"),
+        file!("rsa-pkcs8"),
+        file!("rsa-pkcs8-protected"),
+    ] {
+        let length = Pem::parse(file.as_bytes()).unwrap().body.len();
+        // The interesting bytes stand at the front; of the numbers behind, some will do.
+        for at in (0..length).filter(|at| *at < 120 || at % 29 == 0) {
+            assert!(Key::parse(with_body(file, |body| body.truncate(at)).as_bytes()).is_err(), "{at}");
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                // It may be the same byte, or one that does not matter.
+                let _ = Key::parse(with_body(file, |body| body[at] = byte).as_bytes());
+            }
+        }
+    }
+}

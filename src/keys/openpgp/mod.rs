@@ -11,6 +11,7 @@ mod aead;
 mod armor;
 mod contents;
 pub mod from_ssh;
+pub mod gpg;
 mod key;
 mod message;
 mod packets;

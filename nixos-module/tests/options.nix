@@ -34,7 +34,7 @@ let
     ];
   };
   # Names as people write them; the module system's own are none.
-  all = lib.filter (option: lib.hasPrefix "sops." option.name) (
+  all = lib.filter (option: lib.hasPrefix "sops." option.name && !(lib.hasInfix "._module." option.name)) (
     lib.optionAttrSetToDocList { inherit (evaluated.options) sops; }
   );
   known = lib.importJSON ./sops-nix-options.json;

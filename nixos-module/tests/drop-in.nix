@@ -1,6 +1,9 @@
 # Configurations that use only what sops-nix has, and what a module makes of them. Evaluated once with ours and once with
 # sops-nix's own; nothing may differ but what is named in docs/nixos/differences.md.
-{ module, secretsFile ? builtins.getEnv "TEST_SECRETS" }:
+{
+  module ? ../.,
+  secretsFile ? builtins.getEnv "TEST_SECRETS",
+}:
 let
   evaluation = import ./evaluate.nix { inherit module; };
   inherit (evaluation) lib;

@@ -1,10 +1,12 @@
-# What the module makes of secrets for the initrd and the bootloader: `checks` are expectations, `systems` are built and run.
+# What the module makes of secrets for the initrd and the bootloader: `checks` are expectations, `build` is built and run.
 let
   evaluation = import ./evaluate.nix { };
   inherit (evaluation) lib;
   file = /. + builtins.getEnv "TEST_SECRETS";
   keyFile = builtins.getEnv "TEST_AGE_KEY";
   work = builtins.getEnv "TEST_WORK";
+  data = toString ./data;
+  recipient = builtins.head (builtins.match ".*public key: ([a-z0-9]+).*" (builtins.readFile ./data/key.txt));
 
   sops = {
     sops.defaultSopsFile = file;
@@ -23,6 +25,70 @@ let
     boot.initrd.network.enable = true;
     boot.initrd.network.ssh.enable = true;
     boot.initrd.network.ssh.authorizedKeys = [ "ssh-ed25519 AAAA" ];
+  };
+
+  # Every format, owner and link that the installer is to land.
+  landing =
+    { config, ... }:
+    {
+      boot.loader.systemd-boot.enable = true;
+      sops = {
+        defaultSopsFile = file;
+        age.keyFile = keyFile;
+        hostPublicKeys = [ recipient ];
+        secrets.test_key = {
+          uid = 1001;
+          gid = 1002;
+        };
+        secrets."nested/test/file" = {
+          mode = "0440";
+          path = "/var/lib/linked";
+        };
+        secrets.port = { };
+        secrets.whole.key = "";
+        secrets.named = {
+          name = "other";
+          key = "test_key";
+        };
+        secrets.env = {
+          format = "dotenv";
+          sopsFile = /. + data + "/secrets.env";
+        };
+        secrets.ini = {
+          format = "ini";
+          sopsFile = /. + data + "/secrets.ini";
+        };
+        secrets.bin = {
+          format = "binary";
+          sopsFile = /. + data + "/secrets.bin";
+        };
+        secrets.json = {
+          format = "json";
+          sopsFile = /. + data + "/secrets.json";
+          key = "deep/key";
+        };
+        secrets.test_user.neededForUsers = true;
+        templates.t = {
+          content = "a=${config.sops.placeholder.named} b=${config.sops.placeholder.json}";
+          mode = "0444";
+        };
+        templates.early = {
+          content = "hash=${config.sops.placeholder.test_user}";
+          neededForUsers = true;
+        };
+      };
+    };
+  # Encrypted to a machine that this is not.
+  stranger = {
+    imports = [ landing ];
+    sops.hostPublicKeys = lib.mkForce [
+      "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+    ];
+  };
+  # A key that the file does not have.
+  misspelt = {
+    imports = [ landing ];
+    sops.secrets.misspelt = { };
   };
 
   # As people have it today.
@@ -118,6 +184,9 @@ let
 
   configurations = {
     inherit
+      landing
+      stranger
+      misspelt
       migrated
       own
       scripted
@@ -193,9 +262,12 @@ in
     boot = evaluation.pkgs.runCommand "boot" { } "mkdir $out; ${configs.own.boot.bootspec.writer}";
     initrd = configs.own.system.build.initialRamdisk;
     bootloader = configs.bootloader.system.build.installBootLoader;
-    manifest = configs.migrated.system.build.sops-nix-manifest;
-    usersManifest = configs.migrated.system.build.sops-nix-users-manifest;
+    manifest = configs.landing.system.build.sops-nix-manifest;
+    usersManifest = configs.landing.system.build.sops-nix-users-manifest;
+    stranger = configs.stranger.system.build.sops-nix-manifest;
+    misspelt = configs.misspelt.system.build.sops-nix-manifest;
     check = configs.migratedChecked.system.preSwitchChecksScript;
+    dryRun = configs.migrated.system.build.installBootLoader;
   };
 
   checks = {

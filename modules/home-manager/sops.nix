@@ -1,0 +1,2 @@
+# Where sops-nix has its module for home-manager.
+{ imports = [ ../../home-manager-module ]; }

@@ -1,0 +1,45 @@
+# forestage, and the name sops-install-secrets that it answers to.
+{ lib, rustPlatform }:
+
+let
+  cargo = lib.importTOML ../../Cargo.toml;
+in
+rustPlatform.buildRustPackage {
+  pname = "forestage";
+  inherit (cargo.package) version;
+
+  src = lib.cleanSourceWith {
+    src = ../..;
+    filter =
+      path: _:
+      let
+        relative = lib.removePrefix (toString ../.. + "/") (toString path);
+        parts = [
+          "Cargo.toml"
+          "Cargo.lock"
+          "src"
+          "benches"
+          "tests"
+        ];
+      in
+      lib.any (part: relative == part || lib.hasPrefix "${part}/" relative) parts;
+  };
+  cargoLock.lockFile = ../../Cargo.lock;
+
+  # The tests of the program want sops, gpg and the original; `make test` runs them.
+  cargoTestFlags = [ "--lib" ];
+
+  postInstall = ''
+    ln -s forestage $out/bin/sops-install-secrets
+  '';
+
+  meta = {
+    description = "Stages sops secrets in every boot phase";
+    license = with lib.licenses; [
+      mit
+      asl20
+    ];
+    mainProgram = "forestage";
+    platforms = lib.platforms.linux;
+  };
+}

@@ -29,6 +29,8 @@ mod read;
 #[cfg(feature = "key-tools")]
 pub mod recipient;
 mod report;
+#[cfg(any(feature = "openpgp", feature = "ssh-rsa"))]
+mod rsa;
 mod sources;
 pub mod ssh;
 

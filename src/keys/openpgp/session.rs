@@ -17,6 +17,7 @@ use super::{
     },
     packets::Fields,
 };
+use crate::keys;
 
 /// What a message's contents are encrypted with.
 pub(super) struct SessionKey {
@@ -134,21 +135,14 @@ fn checked(version: u8, wrapped: &[u8]) -> Result<SessionKey, Reason> {
 /// An RSA key ready to compute with, once it is known that its numbers belong together.
 pub(super) fn rsa_key(public: &[u8], secret: &[u8]) -> Result<RsaPrivateKey, Reason> {
     let (mut public, mut secret) = (Fields(public), Fields(secret));
-    let modulus = public.mpi().ok_or(DAMAGED)?;
-    let public_exponent = public.mpi().ok_or(DAMAGED)?;
-    let exponent = secret.mpi().ok_or(DAMAGED)?;
-    let primes = [secret.mpi().ok_or(DAMAGED)?, secret.mpi().ok_or(DAMAGED)?];
-    let [first, second] = primes.map(<[u8]>::len);
-    // The crate adds the first prime until a difference is positive: with primes of very different lengths it would
-    // never end.
-    if modulus.len().max(exponent.len()) > MAX_BITS / 8 || first.abs_diff(second) > 1 || first < 16 {
+    let mut numbers = [&[][..]; 5];
+    for (at, number) in numbers.iter_mut().enumerate() {
+        *number = if at < 2 { &mut public } else { &mut secret }.mpi().ok_or(DAMAGED)?;
+    }
+    if numbers.iter().any(|number| number.len() > MAX_BITS / 8) {
         return Err(DAMAGED.into());
     }
-    let [modulus, public_exponent, exponent] =
-        [modulus, public_exponent, exponent].map(BigUint::from_bytes_be);
-    let primes = primes.map(BigUint::from_bytes_be).to_vec();
-    RsaPrivateKey::from_components(modulus, public_exponent, exponent, primes)
-        .map_err(|_| "it is damaged: its numbers do not belong together".into())
+    keys::rsa::key(numbers).map_err(Into::into)
 }
 
 /// The agreed secret on Curve25519, of numbers in the form of RFC 6637.

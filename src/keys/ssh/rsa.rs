@@ -3,9 +3,11 @@
 //! Facts: sops-format.md 6.3. The crate computes with blinding, but not in constant time. That would matter to a
 //! service that opens what strangers send while they hold a stopwatch.
 
+use std::sync::OnceLock;
+
+use ::rsa::{Oaep, RsaPrivateKey};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rand_core::OsRng;
-use rsa::{BigUint, Oaep, RsaPrivateKey};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -13,20 +15,20 @@ use super::{
     CUT, Reason, tag,
     wire::{push_integer, push_string},
 };
-use crate::keys::age_file::{Damage, FileKey, Stanza, Unwrap};
+use crate::keys::{
+    age_file::{Damage, FileKey, Stanza, Unwrap},
+    rsa::{self, MAX_MODULUS},
+};
 
 /// The kind of its stanzas and the name of its type in SSH.
 pub(super) const KIND: &[u8] = b"ssh-rsa";
-
-/// The largest modulus that ssh-keygen makes, in bytes.
-const MAX_MODULUS: usize = 16384 / 8;
 
 /// The smallest modulus that age encrypts to, in bytes.
 const MIN_AGE_MODULUS: usize = 2048 / 8;
 
 /// An RSA key. Wiped when dropped.
 pub struct Rsa {
-    key: RsaPrivateKey,
+    key: OnceLock<Result<RsaPrivateKey, Reason>>,
     /// n, e, d, p, q.
     numbers: [Zeroizing<Vec<u8>>; 5],
     /// The public key in SSH's wire format.
@@ -34,7 +36,8 @@ pub struct Rsa {
 }
 
 impl Rsa {
-    /// The key of n, e, d and of p, q, big-endian without leading zeros. They must belong together.
+    /// The key of n, e, d and of p, q, big-endian without leading zeros. Whether they belong together is seen when a
+    /// stanza needs them.
     pub(super) fn new([n, e, d]: [&[u8]; 3], [first, second]: [&[u8]; 2]) -> Result<Self, Reason> {
         let numbers = [n, e, d, first, second];
         if numbers.iter().any(|number| number.len() > n.len()) {
@@ -43,14 +46,15 @@ impl Rsa {
         if n.len() > MAX_MODULUS {
             return Err("its RSA modulus has more than 16384 bits");
         }
-        let [modulus, public, private, primes @ ..] = numbers.map(BigUint::from_bytes_be);
-        let key = RsaPrivateKey::from_components(modulus, public, private, primes.into())
-            .map_err(|_| "the numbers of its RSA key do not belong together")?;
         let mut wire = Vec::with_capacity(n.len() + e.len() + 24);
         push_string(&mut wire, KIND);
         push_integer(&mut wire, e);
         push_integer(&mut wire, n);
-        Ok(Self { key, numbers: numbers.map(|number| Zeroizing::new(number.to_vec())), wire })
+        Ok(Self {
+            key: OnceLock::new(),
+            numbers: numbers.map(|number| Zeroizing::new(number.to_vec())),
+            wire,
+        })
     }
 
     /// `ssh-rsa AAAA…`
@@ -113,8 +117,11 @@ impl Unwrap for Rsa {
         if !self.is_for_age() {
             return Err("its RSA key has less than 2048 bits, to which age does not encrypt");
         }
+        let numbers = || self.numbers.each_ref().map(|number| number.as_slice());
+        let key = self.key.get_or_init(|| rsa::key(numbers()));
+        let key = key.as_ref().map_err(|reason| *reason)?;
         let padding = Oaep::new_with_label::<Sha256, _>(LABEL);
-        let opened = self.key.decrypt_blinded(&mut OsRng, padding, &stanza.body).map(Zeroizing::new);
+        let opened = key.decrypt_blinded(&mut OsRng, padding, &stanza.body).map(Zeroizing::new);
         match opened.ok().and_then(|bytes| bytes.as_slice().try_into().ok()) {
             Some(key) => Ok(Some(Zeroizing::new(key))),
             None => Err("its ssh-rsa stanza does not authenticate"),

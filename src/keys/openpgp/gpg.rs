@@ -26,8 +26,8 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 const RESERVE: Duration = Duration::from_secs(2);
 /// As much as gpg may print.
 const MAX_OUTPUT: usize = 1 << 16;
-/// A data key has 32 bytes, a part of one has one more.
-const DATA_KEY: [usize; 2] = [32, 33];
+/// A data key has 32 bytes, in theory as many as any key of AES; a part of one has one more.
+const DATA_KEY: [usize; 6] = [16, 17, 24, 25, 32, 33];
 
 /// The daemons of GnuPG that may hold keys: what gpgconf calls the path of the socket, and what it calls them.
 const AGENTS: [(&[u8], &str); 2] = [(b"agent-socket:", "gpg-agent"), (b"keyboxd-socket:", "keyboxd")];

@@ -8,11 +8,14 @@
 //! Facts: sops-format.md 5.3 and 7, RFC 9580, RFC 4880, and the LibrePGP draft for packet 20.
 
 mod aead;
+mod agent_key;
 mod armor;
 mod contents;
 pub mod from_ssh;
+pub mod gnupg_home;
 pub mod gpg;
 mod key;
+mod keybox;
 mod message;
 mod packets;
 mod session;

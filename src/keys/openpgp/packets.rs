@@ -17,6 +17,7 @@ pub(super) mod tag {
     pub const UNPROTECTED: u8 = 9;
     pub const LITERAL: u8 = 11;
     pub const USER_ID: u8 = 13;
+    pub const PUBLIC_SUBKEY: u8 = 14;
     pub const PROTECTED: u8 = 18;
     pub const GNUPG_AEAD: u8 = 20;
 }

@@ -32,6 +32,11 @@ static: $(BINARY)
 bench: $(BINARY) setup-test
 	benches/run $(BINARY)
 
+# Real kernels under QEMU, with real systemd: what became of the secrets of the initrd.
+vm-tests: $(BINARY)
+	tools/setup vm
+	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) vm-tests/qemu/run
+
 # Known vulnerabilities of dependencies; the database comes from outside.
 advisories: setup-test
 	tests/tools/advisories
@@ -46,4 +51,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all test demo lint static bench advisories setup-rust setup-test clean FORCE
+.PHONY: all test demo lint static bench vm-tests advisories setup-rust setup-test clean FORCE

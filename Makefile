@@ -19,6 +19,7 @@ $(SMALL): setup-rust FORCE
 
 # Everything that must hold before a change lands.
 test: setup-test lint static
+	tools/setup vm
 	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) tests/tools/run
 
 # The main job in a temporary root in RAM, with a throw-away key. Needs no root.
@@ -46,6 +47,15 @@ PREFIX := /usr
 install: $(BINARY)
 	boot-hooks/install "$(BINARY)" "$(DESTDIR)" "$(PREFIX)"
 
+# Real kernels under QEMU, with real systemd: what became of the secrets of the initrd.
+vm-tests: $(BINARY)
+	tools/setup vm
+	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) vm-tests/qemu/run
+
+# The NixOS module, evaluated. Needs nix, and NIXPKGS_LIB or NIXOS_TREE; what is missing is said.
+nix-tests: $(BINARY)
+	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) nixos-module/tests/run
+
 # Known vulnerabilities of dependencies; the database comes from outside.
 advisories: setup-test
 	tests/tools/advisories
@@ -60,4 +70,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all small test demo lint static bench install advisories setup-rust setup-test clean FORCE
+.PHONY: all small test demo lint static bench install vm-tests nix-tests advisories setup-rust setup-test clean FORCE

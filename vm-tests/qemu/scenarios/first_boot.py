@@ -31,7 +31,7 @@ systemctl start reader watcher
 SOPS_RESTART_UNITS_VIA_SYSTEMCTL=1 /luggage/forestage install /luggage/manifest.json
 echo "install $?"
 echo "generations $(ls /run/secrets.d)"
-/facts /run/reader.told /run/watcher.starts /run/secrets /run/secrets/y
+/facts /run/credentials/@system/token /run/reader.told /run/watcher.starts /run/secrets /run/secrets/y
 journalctl -b -o cat -u forestage-stage1.service --no-pager
 """
 
@@ -127,6 +127,7 @@ def in_stage_2(kit, told, values):
     file(kit, told, "/run/owned/key", values["owned"], 0o440, 1000, 1000)
     file(kit, told, "/run/secrets/y", values["y"])
     file(kit, told, "/run/reader.told", values["token"], 0o644)
+    file(kit, told, "/run/credentials/@system/token", values["token"])
     kit.holds(f"install in stage 2 failed: {told.lines}", "install 0" in told.lines)
     kit.equal("/run/secrets", told.facts["/run/secrets"].content, "/run/secrets.d/1")
     kit.holds(f"not one generation: {told.lines}", "generations 1" in told.lines)

@@ -136,10 +136,8 @@ pub fn plain_path(path: &str) -> bool {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    let digit = |bits: u8| char::from_digit(bits.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn quote(out: &mut String, text: &str) {
@@ -246,10 +244,15 @@ impl<'a> Cursor<'a> {
         let text = self.quoted()?;
         let mut digest = [0; 32];
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        for (byte, pair) in digest.iter_mut().zip(pairs) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
         }
-        (rest.is_empty() && hex(&digest) == text).then_some(digest)
+        (rest.is_empty() && pairs.len() == digest.len()).then_some(digest)
     }
 
     /// A path that comes behind `before`.

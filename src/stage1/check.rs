@@ -68,13 +68,12 @@ pub(super) fn examine(
         return Err(Damage::Wrong(found));
     }
     let file = open(&dir, name)?;
-    let (mut hash, mut count) = (Sha256::new(), 0_u64);
-    each_chunk(&file, |chunk| {
+    let mut hash = Sha256::new();
+    each_chunk(&file, wanted.size, |chunk| {
         hash.update(chunk);
-        count = count.saturating_add(chunk.len() as u64);
         take(chunk)
     })?;
-    if count == wanted.size.into() && hash.finalize().as_slice() == wanted.sha256 {
+    if hash.finalize().as_slice() == wanted.sha256 {
         Ok(())
     } else {
         Err(Damage::Wrong("other bytes than were appended".to_owned()))
@@ -118,17 +117,27 @@ pub(super) fn open(dir: impl AsFd, name: &OsStr) -> nix::Result<OwnedFd> {
     openat(dir, name, flags, Mode::empty())
 }
 
-/// Passes all bytes of the file on; the buffer is wiped.
-pub(super) fn each_chunk(file: impl AsFd, mut take: impl FnMut(&[u8]) -> nix::Result<()>) -> nix::Result<()> {
-    let mut buffer = Zeroizing::new(vec![0; CHUNK]);
-    loop {
-        match read(&file, &mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => take(buffer.get(..count).unwrap_or_default())?,
+/// Passes up to `size` bytes of the file on; the buffer is wiped. It is no larger than the file: wiping takes time.
+pub(super) fn each_chunk(
+    file: impl AsFd,
+    size: u32,
+    mut take: impl FnMut(&[u8]) -> nix::Result<()>,
+) -> nix::Result<()> {
+    let mut left = size as usize;
+    let mut buffer = Zeroizing::new(vec![0; left.min(CHUNK)]);
+    while left > 0 {
+        let room = left.min(CHUNK);
+        match read(&file, buffer.get_mut(..room).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(count) => {
+                take(buffer.get(..count).unwrap_or_default())?;
+                left = left.saturating_sub(count);
+            }
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// Deletes `name` in `dir`; not a directory, which nobody takes for a secret.

@@ -4,7 +4,7 @@
 //! credential of stage 2, unless PID 1 of stage 1 imported credentials itself: then PID 1 of stage 2 does not look there
 //! (systemd 257, measured).
 
-use std::{env, ffi::OsStr, os::fd::AsFd, path::Path};
+use std::{cell::OnceCell, env, ffi::OsStr, os::fd::AsFd, path::Path};
 
 use nix::sys::stat::Mode;
 
@@ -26,14 +26,19 @@ const VARIABLES: [&str; 2] = ["CREDENTIALS_DIRECTORY", "ENCRYPTED_CREDENTIALS_DI
 #[derive(Debug)]
 pub(super) struct Delivery<'a> {
     walk: &'a Walk,
-    handed_over: bool,
+    environment_set: bool,
+    handed_over: OnceCell<bool>,
 }
 
 impl<'a> Delivery<'a> {
     pub(super) fn new(root: &Root, walk: &'a Walk) -> Self {
         let set = root.is_system() && VARIABLES.iter().any(|variable| env::var_os(variable).is_some());
-        let imported = || IMPORTED.iter().any(|directory| walk.enter(Path::new(directory)).is_ok());
-        Self { walk, handed_over: !set && !imported() }
+        Self { walk, environment_set: set, handed_over: OnceCell::new() }
+    }
+
+    fn handed_over(&self) -> bool {
+        let imported = || IMPORTED.iter().any(|directory| self.walk.enter(Path::new(directory)).is_ok());
+        *self.handed_over.get_or_init(|| !self.environment_set && !imported())
     }
 
     /// Makes the file `file` in `dir` the credential `name`.
@@ -47,7 +52,7 @@ impl<'a> Delivery<'a> {
         if !valid(name) {
             return Err(Damage::Wrong("systemd takes no credential of that name".to_owned()));
         }
-        let stores = [STORE].into_iter().chain(self.handed_over.then_some(HANDED_OVER));
+        let stores = [STORE].into_iter().chain(self.handed_over().then_some(HANDED_OVER));
         for store in stores {
             let mode_of = |directory: &Path| {
                 let own = [STORE, HANDED_OVER].iter().any(|own| directory == Path::new(own));

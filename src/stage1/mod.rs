@@ -19,11 +19,11 @@ use std::{
     ffi::OsStr,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::OFlag,
     libc::S_IFREG,
     sys::stat::{Mode, umask},
 };
@@ -89,9 +89,9 @@ pub fn arrive(root: &Root) -> Outcome {
         Ok(None) => {
             let failure =
                 Failure::new("this initrd has no secrets: no segment was appended to it, or it is cut");
-            without_index(root, &walk, &expected, failure, &mut outcome);
+            without_index(&walk, &expected, failure, &mut outcome);
         }
-        Err(failure) => without_index(root, &walk, &expected, failure, &mut outcome),
+        Err(failure) => without_index(&walk, &expected, failure, &mut outcome),
     }
     if let Err(failure) = clear(&walk) {
         outcome.failures.push(failure);
@@ -113,14 +113,15 @@ fn index(walk: &Walk) -> Result<Option<Index>> {
         Err(Errno::ENOENT) => return Ok(None),
         Err(error) => return Err(failed(&error)),
     };
-    if check::kind(&about) != S_IFREG || about.st_size > INDEX_MAX.into() {
+    let size = u32::try_from(about.st_size).ok().filter(|size| *size <= INDEX_MAX);
+    let Some(size) = size.filter(|_| check::kind(&about) == S_IFREG) else {
         return Err(failed(&"it is no regular file of at most 16 MiB"));
-    }
+    };
     let mut text = Vec::new();
     let file = check::open(&home, name).map_err(|error| failed(&error))?;
-    check::each_chunk(&file, |chunk| {
+    check::each_chunk(&file, size, |chunk| {
         text.extend_from_slice(chunk);
-        if text.len() > INDEX_MAX as usize { Err(Errno::EFBIG) } else { Ok(()) }
+        Ok(())
     })
     .map_err(|error| failed(&error))?;
     Index::from_json(&text).map(Some).map_err(|unreadable| match unreadable {
@@ -133,7 +134,7 @@ fn index(walk: &Walk) -> Result<Option<Index>> {
 }
 
 /// Nobody can tell whether what lies where secrets are expected is right: it goes.
-fn without_index(root: &Root, walk: &Walk, expected: &Expected, failure: Failure, outcome: &mut Outcome) {
+fn without_index(walk: &Walk, expected: &Expected, failure: Failure, outcome: &mut Outcome) {
     let mut failure = failure;
     if !expected.files.is_empty() {
         let names: Vec<_> = expected.files.keys().map(|target| expected.told(target)).collect();
@@ -147,8 +148,7 @@ fn without_index(root: &Root, walk: &Walk, expected: &Expected, failure: Failure
         let (above, name) = split(target);
         let source = PathBuf::from(format!("{SOURCES}{}", target.display()));
         // What is in /run now, the kernel did not unpack there.
-        let in_place =
-            if target.starts_with("/run") { None } else { root.find_dir(above, OFlag::O_PATH).ok() };
+        let in_place = if target.starts_with("/run") { None } else { walk.follow(above).ok() };
         let places =
             [(in_place.flatten(), target.as_path()), (walk.enter(split(&source).0).ok(), source.as_path())];
         for (dir, path) in places {
@@ -190,7 +190,7 @@ struct Arrival<'a> {
 
 /// Where a file comes from.
 struct Origin<'a> {
-    dir: OwnedFd,
+    dir: Rc<OwnedFd>,
     name: &'a OsStr,
 }
 
@@ -238,7 +238,7 @@ impl Arrival<'_> {
                 Err(error) => return Err(self.failed(target, "reach", &error)),
             }
         } else {
-            let found = self.root.find_dir(above, OFlag::O_PATH);
+            let found = self.walk.follow(above);
             found.map_err(|failure| failure.fact("wanted for", self.expected.told(target)))?
         };
         let origin = dir.map(|dir| Origin { dir, name });
@@ -266,9 +266,8 @@ impl Arrival<'_> {
         };
         match (moved, origin) {
             (Ok(()), Some(origin)) => {
-                let delivered = self.credential(file, target, &origin, credentials);
-                let _ = check::delete(&origin.dir, origin.name);
-                delivered
+                // It stays until all that was unpacked for /run goes at once.
+                self.credential(file, target, &origin, credentials)
             }
             (Err(Damage::Absent), _) | (Ok(()), None) => {
                 let (above, name) = split(&place);

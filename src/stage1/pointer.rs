@@ -69,6 +69,7 @@ impl<'a> Pointer<'a> {
         };
         // /run is in RAM too.
         let _ = mount_ramfs(&target);
+        walk.forget();
         Ok(())
     }
 

@@ -23,15 +23,15 @@ for unit in reader watcher; do
 Type=oneshot
 RemainAfterExit=yes
 LoadCredential=token
-ExecStart=/usr/bin/sh -c 'cat $$CREDENTIALS_DIRECTORY/token >/run/$unit.told; echo x >>/run/$unit.starts'
+ExecStart=/usr/bin/sh -c 'cat %d/token >/run/$unit.told; echo x >>/run/$unit.starts'
 UNIT
 done
 systemctl daemon-reload
 systemctl start reader watcher
 SOPS_RESTART_UNITS_VIA_SYSTEMCTL=1 /luggage/forestage install /luggage/manifest.json
 echo "install $?"
-ls -a /run/secrets.d
-/facts /run/reader.told /run/watcher.starts /run/secrets /run/secrets/y
+echo "generations $(ls /run/secrets.d)"
+/facts /run/credentials/@system/token /run/reader.told /run/watcher.starts /run/secrets /run/secrets/y
 journalctl -b -o cat -u forestage-stage1.service --no-pager
 """
 
@@ -91,6 +91,7 @@ def run(kit):
             cat /proc/mounts
             systemctl show -p Result,ExecMainStatus,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic forestage-stage1 beside
             journalctl -b -o cat -u forestage-stage1.service --no-pager
+            for i in 1 2 3 4 5; do forestage stage1 2>&1; done
             touch /run/go""")
         in_stage_1(kit, stage_1, values)
         told = boot.wait()
@@ -113,7 +114,8 @@ def in_stage_1(kit, told, values):
     kit.holds("/run/secrets-for-initrd is not a ramfs", any("/run/secrets-for-initrd ramfs" in line for line in told.lines))
     times = [int(line.partition("=")[2]) for line in told.lines if line.startswith("ExecMain") and "Timestamp" in line]
     ours, beside = times[1] - times[0], times[3] - times[2]
-    inside = next(int(line.split()[-2]) for line in told.lines if " secrets in place after " in line)
+    inside, *again = [int(line.split()[-2]) for line in told.lines if " secrets in place after " in line]
+    kit.note(f"again in quiet, ms: {', '.join(f'{time / 1000:.1f}' for time in again)}")
     kit.note(f"forestage stage1: {inside / 1000:.1f} ms inside; its unit {ours / 1000:.1f} ms, a `true` unit beside it {beside / 1000:.1f} ms")
     if os.getloadavg()[0] < 1.5 * JOBS:
         kit.holds(f"stage 1 takes {inside} us", inside <= 20_000)
@@ -125,7 +127,8 @@ def in_stage_2(kit, told, values):
     file(kit, told, "/run/owned/key", values["owned"], 0o440, 1000, 1000)
     file(kit, told, "/run/secrets/y", values["y"])
     file(kit, told, "/run/reader.told", values["token"], 0o644)
+    file(kit, told, "/run/credentials/@system/token", values["token"])
     kit.holds(f"install in stage 2 failed: {told.lines}", "install 0" in told.lines)
     kit.equal("/run/secrets", told.facts["/run/secrets"].content, "/run/secrets.d/1")
-    kit.holds("more than one generation", "1" in told.lines and "2" not in told.lines)
+    kit.holds(f"not one generation: {told.lines}", "generations 1" in told.lines)
     kit.equal("a restart", told.facts["/run/watcher.starts"].content, b"x\n")

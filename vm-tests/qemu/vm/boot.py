@@ -17,7 +17,8 @@ LIMIT = float(os.environ.get("FORESTAGE_BOOT_LIMIT") or 300)
 # cmpxchg16b crashed kernels under TCG: hence -cx16.
 MACHINE = ["-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "tcg", "-cpu", "max,-cx16", "-display", "none",
            "-no-reboot"]
-APPEND = "console=ttyS0 ro net.ifnames=0 panic=-1 quiet systemd.show_status=0 fsck.mode=skip"
+# On a busy machine the kernel finds that its timer does not tick, and panics: hence no_timer_check.
+APPEND = "console=ttyS0 no_timer_check ro net.ifnames=0 panic=-1 quiet systemd.show_status=0 fsck.mode=skip"
 
 
 class Failed(Exception):
@@ -26,7 +27,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Fact:
-    """What is at a path: `kind` is file, directory, link, other or absent."""
+    """What is at a path: `kind` is file, large (with its size for content), directory, link, other or absent."""
 
     kind: str
     mode: int = 0
@@ -53,8 +54,8 @@ class Told:
             _, kind, mode, uid, gid, content, path = words
             if kind == "file":
                 self.facts[path] = Fact(kind, int(mode, 8), int(uid), int(gid), base64.b64decode(content.rstrip(".")))
-            elif kind == "directory":
-                self.facts[path] = Fact(kind, int(mode, 8), int(uid), int(gid))
+            elif kind in ("directory", "large"):
+                self.facts[path] = Fact(kind, int(mode, 8), int(uid), int(gid), content if kind == "large" else b"")
             else:
                 self.facts[path] = Fact(kind, content=content if kind == "link" else b"")
 
@@ -64,7 +65,8 @@ class Boot:
 
     def __init__(self, directory, *, kernel=None, initrd=None, append="", disks=(), network=False, memory=768, extra=(),
                  limit=LIMIT):
-        """`disks`: (path, writable) in the order vda, vdb...; what a guest writes to others is thrown away."""
+        """`disks`: (path, writable) in the order vda, vdb...; what a guest writes to others is thrown away. A third member
+        has more options of the drive."""
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.console_log, self.facts_log = self.directory / "console.log", self.directory / "facts.log"
@@ -76,9 +78,10 @@ class Boot:
             arguments += ["-kernel", str(kernel), "-append", f"{APPEND} {append}"]
         if initrd:
             arguments += ["-initrd", str(initrd)]
-        for number, (path, writable) in enumerate(disks):
+        for number, (path, writable, *more) in enumerate(disks):
             snapshot = "off" if writable else "on"
-            arguments += ["-drive", f"file={path},format=raw,if=none,id=d{number},snapshot={snapshot}",
+            options = "".join(f",{option}" for option in more)
+            arguments += ["-drive", f"file={path},format=raw,if=none,id=d{number},snapshot={snapshot}{options}",
                           "-device", f"virtio-blk-pci,drive=d{number},bootindex={number + 1}"]
         if network:
             self.port = free_port()

@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import debian, images
-from .boot import Boot, Failed, Told
+from .boot import JOBS, Boot, Failed, Told
 from .newc import Archive
 
 SOURCE = Path(__file__).resolve().parents[3]
@@ -113,13 +114,15 @@ class Kit:
 
     # -- images
 
-    def initrd(self, name, expected=None, files=None, modes=None):
-        """An initrd with systemd and forestage, but without secrets: `expected`: {target: name}; `files`: {path: content}."""
+    def initrd(self, name, expected=None, files=None, modes=None, units=None):
+        """An initrd with systemd and forestage, but without secrets: `expected`: {target: name}; `files`: {path: content};
+        `units`: {name: text}, wanted by sysinit.target."""
         archive = Archive()
         archive.file("usr/bin/forestage", self.forestage.read_bytes(), 0o755)
-        unit = (SOURCE / "boot-hooks/systemd/forestage-stage1.service").read_bytes()
-        archive.file("usr/lib/systemd/system/forestage-stage1.service", unit)
-        archive.link("usr/lib/systemd/system/sysinit.target.wants/forestage-stage1.service", "../forestage-stage1.service")
+        stage_1 = (SOURCE / "boot-hooks/systemd/forestage-stage1.service").read_bytes()
+        for unit, text in {"forestage-stage1.service": stage_1, **(units or {})}.items():
+            archive.file(f"usr/lib/systemd/system/{unit}", text)
+            archive.link(f"usr/lib/systemd/system/sysinit.target.wants/{unit}", f"../{unit}")
         if expected is not None:
             listed = [{"name": secret, "target": target} for target, secret in expected.items()]
             archive.file("etc/forestage/initrd.json", json.dumps({"version": 1, "files": listed}))
@@ -168,6 +171,11 @@ class Kit:
         """Boots to the end: what was told."""
         with self.boot(name, initrd, disks, append, **options) as boot:
             return boot.wait()
+
+    def at_once(self, work, items):
+        """Does `work` with all items, as many at once as there are machines; the first failure is that of all."""
+        with ThreadPoolExecutor(JOBS) as pool:
+            return list(pool.map(work, items))
 
     def ssh(self, boot, known_hosts, key, command, status=0):
         """Runs a command in the guest; the host key has to be the one that is known."""

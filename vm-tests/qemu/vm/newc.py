@@ -4,7 +4,6 @@ The unpacker knows the uncompressed archives behind a given offset. It is held a
 scenario `damage`.
 """
 
-import hashlib
 import stat
 
 TRAILER = "TRAILER!!!"
@@ -66,27 +65,22 @@ class Archive:
 
 
 class Unpacked:
-    """What the kernel lands: path -> (mode with type, uid, gid, bytes or None); and why it stopped early, if it did."""
+    """What the kernel lands: path -> (mode with type, uid, gid, size, bytes); and why it stopped early, if it did. A
+    directory has no size, and a large file (LARGE) no bytes."""
 
-    def __init__(self, present=()):
-        self.entries = {path: None for path in present}
+    def __init__(self):
+        self.entries = {}
         self.complaint = None
 
-    def told(self):
-        """Comparable with what a guest tells: path -> "MODE UID GID SIZE SHA256" or "MODE UID GID"."""
-        return {path: entry_told(*entry) for path, entry in self.entries.items() if entry}
+
+# A flipped bit makes a file of gigabytes, which nobody wants to have in memory.
+LARGE = 4 << 20
 
 
-def entry_told(mode, uid, gid, content):
-    if content is None:
-        return f"{mode:o} {uid} {gid}"
-    return f"{mode:o} {uid} {gid} {len(content)} {hashlib.sha256(content).hexdigest()}"
-
-
-def unpack(data, start, present):
-    """Unpacks the archives of `data` from `start` on, over the directories `present`, as init/initramfs.c does."""
-    result = Unpacked(present)
-    at = start
+def unpack(data):
+    """Unpacks uncompressed archives as init/initramfs.c does."""
+    result = Unpacked()
+    at = 0
     while at < len(data):
         if data[at] == 0:
             at += 1
@@ -136,14 +130,14 @@ def _archive(data, at, result):
         path = "/" + name
         parent = path.rpartition("/")[0] or "/"
         if regular:
-            content = data[body : body + size]
             if parent in result.entries or parent == "/":
                 # A file whose archive ends early has its size, and zeros where there was nothing.
-                result.entries[path] = (mode & 0o177777, uid, gid, content.ljust(size, b"\0") if size < 1 << 28 else content)
+                content = data[body : body + size].ljust(size, b"\0") if size <= LARGE else None
+                result.entries[path] = (mode & 0o177777, uid, gid, size, content)
             if body + size > len(data):
                 return None
         elif stat.S_ISDIR(mode) and (parent in result.entries or parent == "/"):
-            result.entries[path] = (mode & 0o177777, uid, gid, None)
+            result.entries[path] = (mode & 0o177777, uid, gid, None, None)
 
 
 def _behind_trailer(data, at):

@@ -28,6 +28,10 @@ static: $(BINARY)
 	tests/tools/static $(BINARY)
 	cargo check --release --locked --target aarch64-unknown-linux-musl
 
+# The NixOS module: evaluated, built and run as far as nix, NIXPKGS_LIB, NIXOS_TREE and SOPS_NIX are there.
+nix-tests:
+	nixos-module/tests/run
+
 # Whole processes against a floor program and, with SOPS_INSTALL_SECRETS, the peer.
 bench: $(BINARY) setup-test
 	benches/run $(BINARY)
@@ -46,4 +50,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all test demo lint static bench advisories setup-rust setup-test clean FORCE
+.PHONY: all test demo lint static nix-tests bench advisories setup-rust setup-test clean FORCE

@@ -37,6 +37,10 @@ static: $(BINARY) $(SMALL)
 	tests/tools/static $(SMALL) 1677721
 	cargo check --release --locked --target aarch64-unknown-linux-musl
 
+# The NixOS module: evaluated, built and run as far as nix, NIXPKGS_LIB, NIXOS_TREE and SOPS_NIX are there.
+nix-tests: $(BINARY)
+	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) nixos-module/tests/run
+
 # Whole processes against a floor program and, with SOPS_INSTALL_SECRETS, the peer.
 bench: $(BINARY) setup-test
 	benches/run $(BINARY)
@@ -51,10 +55,6 @@ install: $(BINARY)
 vm-tests: $(BINARY)
 	tools/setup vm
 	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) vm-tests/qemu/run
-
-# The NixOS module, evaluated. Needs nix, and NIXPKGS_LIB or NIXOS_TREE; what is missing is said.
-nix-tests: $(BINARY)
-	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) nixos-module/tests/run
 
 # Known vulnerabilities of dependencies; the database comes from outside.
 advisories: setup-test

@@ -31,20 +31,28 @@ let
     boot.loader.grub.enable = lib.mkDefault false;
     system.stateVersion = "24.05";
     documentation.enable = false;
-    sops.package = package;
-    sops.validationPackage = package;
   };
+  ours =
+    { options, ... }:
+    {
+      config = lib.optionalAttrs (options ? sops) {
+        sops.package = package;
+        sops.validationPackage = package;
+      };
+    };
 in
 rec {
   inherit lib pkgs package tree;
-  system =
-    modules:
+  system = systemWith { };
+  systemWith =
+    specialArgs: modules:
     import (tree + "/nixos/lib/eval-config.nix") {
-      inherit lib pkgs;
+      inherit lib pkgs specialArgs;
       system = null;
       modules = [
         module
         base
+        ours
       ]
       ++ modules;
     };

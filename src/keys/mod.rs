@@ -224,6 +224,33 @@ impl Keyring {
         })
     }
 
+    /// Lets gpg open one of the pgp entries.
+    #[cfg(feature = "openpgp")]
+    fn ask_gpg(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        for (place, gpg) in self.places.iter().filter_map(|place| Some((place, place.gpg()?))) {
+            // gpg has nothing more to use, unless a key is protected, on a card, or of a form that only it knows.
+            let found = place.found();
+            let has_more =
+                !found.unread.is_empty() || found.openpgp.iter().any(|key| key.unusable().is_some());
+            for entry in group.iter().filter(|entry| entry.kind == KeyKind::Pgp) {
+                if !has_more && !attempt.damaged.contains_key(&entry.recipient) {
+                    continue;
+                }
+                match gpg.open(&entry.enc) {
+                    Ok(part) => return attempt.note(entry, Ok::<_, Damage>(Some(part))),
+                    Err(reason) => attempt.note_unread(place, &reason),
+                }
+            }
+        }
+        None
+    }
+
+    #[cfg(not(feature = "openpgp"))]
+    #[expect(clippy::unused_self)]
+    fn ask_gpg(&self, _: &[KeyEntry], _: &mut Attempt) -> Option<Part> {
+        None
+    }
+
     #[cfg(not(feature = "openpgp"))]
     #[expect(clippy::unused_self)]
     fn open_openpgp(&self, _: &[KeyEntry], _: &mut Attempt) -> Option<Part> {
@@ -285,6 +312,9 @@ impl Keyring {
                     break;
                 }
             }
+        }
+        if let Some(part) = self.ask_gpg(group, attempt) {
+            return Some(part);
         }
         for turn in later::TURNS {
             for entry in entries() {

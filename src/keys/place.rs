@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::root::Root;
 
+#[cfg(feature = "openpgp")]
+use super::openpgp::{gnupg_home, gpg::Gpg};
 use super::{
     command::KeyCommand,
     found::{Content, Found},
@@ -39,6 +41,13 @@ pub(super) enum Origin {
     Text(Content, Zeroizing<Vec<u8>>),
     /// A command, run for one recipient at a time, and only when everything else has failed.
     Command(KeyCommand),
+    /// A GnuPG home, and where its absolute path begins. What only gpg can use is left to gpg.
+    #[cfg(feature = "openpgp")]
+    GnupgHome {
+        root: Root,
+        path: PathBuf,
+        gpg: Box<Gpg>,
+    },
     /// A place that cannot be used.
     Unusable(&'static str),
 }
@@ -54,6 +63,12 @@ impl Place {
             Origin::Text(content, text) => Found::of(*content, text),
             Origin::Unusable(reason) => Found::unread(*reason),
             Origin::Command(_) => Found::default(),
+            #[cfg(feature = "openpgp")]
+            Origin::GnupgHome { root, path, .. } => {
+                let gnupg_home::Found { keys, unread } = gnupg_home::read(root, path);
+                let unread = unread.into_iter().map(|(path, reason)| format!("{path}: {reason}")).collect();
+                Found { absent: keys.is_empty(), openpgp: keys, unread, ..Found::default() }
+            }
             Origin::File { root, path, content, is_default } => match root.open(path) {
                 Ok(file) => read(&file).map_or_else(Found::unread, |text| Found::of(*content, &text)),
                 Err(error)
@@ -70,6 +85,15 @@ impl Place {
     /// What the place holds, if it was read.
     pub(super) fn read(&self) -> Option<&Found> {
         self.found.get()
+    }
+
+    /// gpg, for the GnuPG home that this place is.
+    #[cfg(feature = "openpgp")]
+    pub(super) fn gpg(&self) -> Option<&Gpg> {
+        match &self.origin {
+            Origin::GnupgHome { gpg, .. } => Some(gpg),
+            _ => None,
+        }
     }
 
     /// The command that this place is.

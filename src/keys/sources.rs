@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::{manifest::Identities, root::Root};
 
+#[cfg(feature = "openpgp")]
+use super::openpgp::gpg::Gpg;
 use super::{
     Keyring,
     command::KeyCommand,
@@ -26,7 +28,11 @@ impl Keyring {
     pub fn from_files(paths: &[PathBuf]) -> Self {
         let mut keyring = Self::default();
         for path in paths {
-            keyring.add_file(path.display().to_string(), Kinds::ALL, &Root::system(), path, Content::Any);
+            if path.is_dir() && path.is_absolute() {
+                keyring.add_gnupg_home(&Root::system(), path, env::var_os("SOPS_GPG_EXEC"));
+            } else {
+                keyring.add_file(path.display().to_string(), Kinds::ALL, &Root::system(), path, Content::Any);
+            }
         }
         keyring
     }
@@ -57,8 +63,7 @@ impl Keyring {
             keyring.add_file(shown(path), Kinds::OPENPGP, root, path, Content::SshAsOpenPgp);
         }
         if let Some(path) = &named.gnupg_home {
-            let reason = Origin::Unusable("OpenPGP keys are not supported by this build");
-            keyring.places.push(Place::new(shown(path), Kinds::OPENPGP, reason));
+            keyring.add_gnupg_home(root, path, env::var_os("SOPS_GPG_EXEC"));
         }
         keyring.places.iter_mut().for_each(|place| place.is_named = true);
         let hides = named.age_key_file.is_some() || !named.age_ssh_key_paths.is_empty();
@@ -109,6 +114,14 @@ impl Keyring {
         if let Some(config) = config {
             self.add_default(config.join("sops/age/keys.txt"), Kinds::AGE, Content::Age);
         }
+        // A manifest with a home of its own, or with ssh keys for one, hides the user's.
+        let has_home = self.places.iter().any(|place| place.holds == Kinds::OPENPGP);
+        if let Some(path) = set("GNUPGHOME").map(PathBuf::from).filter(|path| path.is_absolute() && !has_home)
+        {
+            self.add_gnupg_home(&Root::system(), &path, variable("SOPS_GPG_EXEC"));
+        } else if let Some(home) = home.as_ref().filter(|_| !has_home) {
+            self.add_gnupg_home(&Root::system(), &home.join(".gnupg"), variable("SOPS_GPG_EXEC"));
+        }
         if let Some(home) = home {
             self.add_default(home.join(".ssh/id_ed25519"), Kinds::SSH_ED25519, native);
             self.add_default(home.join(".ssh/id_rsa"), Kinds::SSH_RSA, native);
@@ -119,6 +132,21 @@ impl Keyring {
         let (root, path) = (root.clone(), path.to_owned());
         let origin = Origin::File { root, path, content, is_default: false };
         self.places.push(Place::new(source, holds, origin));
+    }
+
+    #[cfg(feature = "openpgp")]
+    fn add_gnupg_home(&mut self, root: &Root, path: &Path, program: Option<OsString>) {
+        let outside = root.join(path);
+        let program = program.filter(|program| !program.is_empty()).unwrap_or("gpg".into());
+        let gpg = Box::new(Gpg::new(program, &outside));
+        let origin = Origin::GnupgHome { root: root.clone(), path: path.to_owned(), gpg };
+        self.places.push(Place::new(outside.display().to_string(), Kinds::OPENPGP, origin));
+    }
+
+    #[cfg(not(feature = "openpgp"))]
+    fn add_gnupg_home(&mut self, root: &Root, path: &Path, _: Option<OsString>) {
+        let origin = Origin::Unusable("OpenPGP keys are not supported by this build");
+        self.places.push(Place::new(root.join(path).display().to_string(), Kinds::OPENPGP, origin));
     }
 
     fn add_default(&mut self, path: PathBuf, holds: Kinds, content: Content) {

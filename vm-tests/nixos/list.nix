@@ -1,0 +1,17 @@
+[
+  "first-switch"
+  "rotate-and-roll-back"
+  "loader-systemd-boot"
+  "loader-grub"
+  "loader-limine"
+  "bootloader-phase"
+  "users-perl"
+  "users-sysusers"
+  "users-userborn"
+  "templates"
+  "restart-units"
+  "impermanence"
+  "nixos-install"
+  "home-manager"
+  "drop-in"
+]

@@ -47,6 +47,7 @@ pub(super) enum Origin {
         root: Root,
         path: PathBuf,
         gpg: Box<Gpg>,
+        is_default: bool,
     },
     /// A place that cannot be used.
     Unusable(&'static str),
@@ -64,8 +65,11 @@ impl Place {
             Origin::Unusable(reason) => Found::unread(*reason),
             Origin::Command(_) => Found::default(),
             #[cfg(feature = "openpgp")]
-            Origin::GnupgHome { root, path, .. } => {
+            Origin::GnupgHome { root, path, is_default, .. } => {
                 let gnupg_home::Found { keys, unread } = gnupg_home::read(root, path);
+                if keys.is_empty() && unread.is_empty() && !is_default {
+                    return Found::unread("it is a directory, and no GnuPG home with secret keys");
+                }
                 let unread = unread.into_iter().map(|(path, reason)| format!("{path}: {reason}")).collect();
                 Found { absent: keys.is_empty(), openpgp: keys, unread, ..Found::default() }
             }

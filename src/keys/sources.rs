@@ -29,7 +29,7 @@ impl Keyring {
         let mut keyring = Self::default();
         for path in paths {
             if path.is_dir() && path.is_absolute() {
-                keyring.add_gnupg_home(&Root::system(), path, env::var_os("SOPS_GPG_EXEC"));
+                keyring.add_gnupg_home(&Root::system(), path, env::var_os("SOPS_GPG_EXEC"), false);
             } else {
                 keyring.add_file(path.display().to_string(), Kinds::ALL, &Root::system(), path, Content::Any);
             }
@@ -63,7 +63,7 @@ impl Keyring {
             keyring.add_file(shown(path), Kinds::OPENPGP, root, path, Content::SshAsOpenPgp);
         }
         if let Some(path) = &named.gnupg_home {
-            keyring.add_gnupg_home(root, path, env::var_os("SOPS_GPG_EXEC"));
+            keyring.add_gnupg_home(root, path, env::var_os("SOPS_GPG_EXEC"), false);
         }
         keyring.places.iter_mut().for_each(|place| place.is_named = true);
         let hides = named.age_key_file.is_some() || !named.age_ssh_key_paths.is_empty();
@@ -118,9 +118,9 @@ impl Keyring {
         let has_home = self.places.iter().any(|place| place.holds == Kinds::OPENPGP);
         if let Some(path) = set("GNUPGHOME").map(PathBuf::from).filter(|path| path.is_absolute() && !has_home)
         {
-            self.add_gnupg_home(&Root::system(), &path, variable("SOPS_GPG_EXEC"));
+            self.add_gnupg_home(&Root::system(), &path, variable("SOPS_GPG_EXEC"), false);
         } else if let Some(home) = home.as_ref().filter(|_| !has_home) {
-            self.add_gnupg_home(&Root::system(), &home.join(".gnupg"), variable("SOPS_GPG_EXEC"));
+            self.add_gnupg_home(&Root::system(), &home.join(".gnupg"), variable("SOPS_GPG_EXEC"), true);
         }
         if let Some(home) = home {
             self.add_default(home.join(".ssh/id_ed25519"), Kinds::SSH_ED25519, native);
@@ -135,16 +135,16 @@ impl Keyring {
     }
 
     #[cfg(feature = "openpgp")]
-    fn add_gnupg_home(&mut self, root: &Root, path: &Path, program: Option<OsString>) {
+    fn add_gnupg_home(&mut self, root: &Root, path: &Path, program: Option<OsString>, is_default: bool) {
         let outside = root.join(path);
         let program = program.filter(|program| !program.is_empty()).unwrap_or("gpg".into());
         let gpg = Box::new(Gpg::new(program, &outside));
-        let origin = Origin::GnupgHome { root: root.clone(), path: path.to_owned(), gpg };
+        let origin = Origin::GnupgHome { root: root.clone(), path: path.to_owned(), gpg, is_default };
         self.places.push(Place::new(outside.display().to_string(), Kinds::OPENPGP, origin));
     }
 
     #[cfg(not(feature = "openpgp"))]
-    fn add_gnupg_home(&mut self, root: &Root, path: &Path, _: Option<OsString>) {
+    fn add_gnupg_home(&mut self, root: &Root, path: &Path, _: Option<OsString>, _: bool) {
         let origin = Origin::Unusable("OpenPGP keys are not supported by this build");
         self.places.push(Place::new(root.join(path).display().to_string(), Kinds::OPENPGP, origin));
     }
@@ -308,8 +308,8 @@ mod tests {
         let other =
             keyring(&[("HOME", home.clone()), ("XDG_CONFIG_HOME", scratch.0.clone().into_os_string())]);
         assert_eq!(recipients(&other), [f::SSH_PUBLIC]);
-        let absent =
-            ["sops/age/keys.txt", "home/.ssh/id_rsa"].map(|path| scratch.0.join(path).display().to_string());
+        let absent = ["sops/age/keys.txt", "home/.gnupg", "home/.ssh/id_rsa"]
+            .map(|path| scratch.0.join(path).display().to_string());
         assert_eq!(other.absent().collect::<Vec<_>>(), absent);
         let relative = keyring(&[("HOME", home), ("XDG_CONFIG_HOME", "here".into())]);
         relative.read_all();

@@ -15,15 +15,14 @@ let
     inherit forestage;
     default = forestage;
     sops-install-secrets = forestage;
+    # forestage answers to these names.
     ssh-to-age = pkgs.callPackage ./packaging/nix/renamed.nix {
       inherit forestage;
       name = "ssh-to-age";
-      command = "keys ssh-to-age";
     };
     ssh-to-pgp = pkgs.callPackage ./packaging/nix/renamed.nix {
       inherit forestage;
       name = "ssh-to-pgp";
-      command = "keys ssh-to-pgp";
     };
     sops-init-gpg-key = pkgs.callPackage ./packaging/nix/sops-init-gpg-key { };
     sops-import-keys-hook = pkgs.callPackage ./packaging/nix/sops-import-keys-hook { };

@@ -61,7 +61,13 @@ in
           storePaths = [ forestage ];
           services.forestage-stage1 = {
             description = "Bring secrets to their places";
+            documentation = [ "man:forestage(1)" ];
             wantedBy = [ "sysinit.target" ];
+            # Passive targets: without somebody who wants them, nothing is ordered by them.
+            wants = [
+              "cryptsetup-pre.target"
+              "network-pre.target"
+            ];
             before = [
               "sysinit.target"
               "initrd-nixos-copy-secrets.service"
@@ -73,11 +79,17 @@ in
               "shutdown.target"
             ];
             conflicts = [ "shutdown.target" ];
-            unitConfig.DefaultDependencies = false;
+            unitConfig = {
+              DefaultDependencies = false;
+              ConditionPathExists = "/etc/initrd-release";
+            };
             serviceConfig = {
               Type = "oneshot";
               RemainAfterExit = true;
               ExecStart = "${forestage} stage1";
+              StandardError = "journal+console";
+              # Whether PID 1 has imported credentials itself decides where ours go.
+              PassEnvironment = "CREDENTIALS_DIRECTORY ENCRYPTED_CREDENTIALS_DIRECTORY";
             };
           };
         };

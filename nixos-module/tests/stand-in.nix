@@ -508,8 +508,9 @@ let
       libsForQt5 = fakes;
       kdePackages = fakes;
       haskellPackages = fakes;
+      unixtools = fakes;
       rustPlatform = {
-        buildRustPackage = args: fake (args.pname or "rust-package") // { inherit args; };
+        buildRustPackage = mkDerivation;
         importCargoLock = _: fake "cargo-lock";
         fetchCargoVendor = _: fake "cargo-vendor";
       };

@@ -1,10 +1,10 @@
-# A command of forestage under the name of a program that people know.
+# forestage under the name of a program that people know.
 {
-  writeShellScriptBin,
+  runCommandLocal,
   forestage,
   name,
-  command,
 }:
-writeShellScriptBin name ''
-  exec ${forestage}/bin/forestage ${command} "$@"
+runCommandLocal name { meta.mainProgram = name; } ''
+  mkdir -p "$out/bin"
+  ln -s ${forestage}/bin/forestage "$out/bin/${name}"
 ''

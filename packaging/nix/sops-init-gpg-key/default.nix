@@ -7,7 +7,6 @@
   coreutils,
   gawk,
   gnupg,
-  hostname ? unixtools.hostname,
   unixtools,
   util-linux,
 }:
@@ -26,7 +25,7 @@ stdenvNoCC.mkDerivation {
         coreutils
         gawk
         gnupg
-        hostname
+        unixtools.hostname
         util-linux
       ]
     }

@@ -3,6 +3,8 @@
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
 use dlmalloc::GlobalDlmalloc;
+#[cfg(feature = "key-tools")]
+use forestage::cli::key_programs::Program;
 use forestage::{
     cli::{self, Invocation, sops_install_secrets},
     commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1, status},
@@ -26,6 +28,10 @@ fn run() -> ExitCode {
     if Path::new(&program).file_name().is_some_and(|name| name == "sops-install-secrets") {
         return run_as_sops_install_secrets(&program.to_string_lossy(), arguments).into();
     }
+    #[cfg(feature = "key-tools")]
+    if let Some(known) = Path::new(&program).file_name().and_then(Program::named) {
+        return run_as(known, &program.to_string_lossy(), arguments).into();
+    }
     let console = Console::from_environment("error: ");
     let outcome = cli::parse(arguments).and_then(|invocation| execute(invocation, &console));
     let status = outcome.unwrap_or_else(|failure| {
@@ -33,6 +39,23 @@ fn run() -> ExitCode {
         failure.kind.into()
     });
     status.into()
+}
+
+/// A program that converts or makes keys: its messages begin with its name.
+#[cfg(feature = "key-tools")]
+fn run_as(program: Program, name: &str, arguments: impl Iterator<Item = OsString>) -> Status {
+    let console = Console::from_environment(&format!("{name}: "));
+    match program.parse(arguments) {
+        Ok(invocation) => execute(invocation, &console).unwrap_or_else(|failure| {
+            console.error(&failure);
+            Status::Failed
+        }),
+        Err(refusal) => {
+            refusal.message.iter().for_each(|message| console.note(message));
+            console.note(&program.usage(name));
+            refusal.status
+        }
+    }
 }
 
 /// Only the exit statuses 0 and 1, and the messages that begin with the program's name.

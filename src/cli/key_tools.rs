@@ -1,17 +1,25 @@
 //! The command lines of the subcommands of `forestage keys` that make, convert and compare keys.
 
+use std::ffi::OsString;
+
 use lexopt::{Arg, Parser};
 
 use crate::{
-    commands::keys::{Action, diff},
+    commands::keys::{Action, diff, key_file::Place, new, public},
     failure::Result,
+    keys::Access,
 };
 
-use super::{Invocation, keys::help_or_unexpected, next, path, text, usage};
+use super::{
+    Invocation, key_programs::Program, keys::help_or_unexpected, next, operand, path, required, text, usage,
+};
 
 pub(super) const HELP: &str = "
   forestage keys diff [options] FILE...       compare the recipients of sops files with those wanted; print the
                                               sops commands that make them right
+  forestage keys new [options] -o FILE        make a private key; tell its public side on standard error
+  forestage keys public [options] FILE        print the recipients and fingerprints of private keys of any kind
+  forestage keys ssh-to-age [options]         convert ssh-ed25519 keys to age, as the program ssh-to-age
 
 Options of diff:
   --recipient R     who should be able to open the files: an age recipient, ssh public key, OpenPGP
@@ -26,6 +34,23 @@ Options of diff:
 The output of diff is a script for sh, empty when nothing differs. Exit status of diff: 0 nothing differs; 3 a
 file differs; 1 a file or the configuration could not be read.
 
+Options of new:
+  -o, --output FILE a new file, for its owner alone; - for standard output
+  --age             an age identity (default)
+  --post-quantum    a post-quantum age identity, for age 1.3 and sops 3.12
+
+Options of public (FILE: - for standard input):
+  --no-prompt, --passphrase-file F
+                    as for `forestage decrypt`
+  --json            one JSON object on standard output
+
+Options of ssh-to-age:
+  -i FILE           ssh public keys or lines of known_hosts or authorized_keys, or with -private-key one
+                    private key; - is standard input (default)
+  -o FILE           where the age keys go; - is standard output (default). A private key only to a new file
+  -private-key      convert a private key; its passphrase may be in SSH_TO_AGE_PASSPHRASE
+  -stdinpass        the passphrase is on standard input
+
 A file whose name is that of a subcommand is written ./NAME.
 ";
 
@@ -33,8 +58,55 @@ A file whose name is that of a subcommand is written ./NAME.
 pub(super) fn parse(name: &str, parser: &mut Parser) -> Result<Invocation> {
     match name {
         "diff" => diff(parser),
+        "new" => new(parser),
+        "public" => public(parser),
+        "ssh-to-age" => Program::SshToAge.parse_as_subcommand(rest(parser)?),
         _ => Err(usage(format!("keys: there is no subcommand {name}"))),
     }
+}
+
+/// The arguments that are left, as they are.
+fn rest(parser: &mut Parser) -> Result<Vec<OsString>> {
+    Ok(parser.raw_args().map_err(|error| usage(error.to_string()))?.collect())
+}
+
+fn new(parser: &mut Parser) -> Result<Invocation> {
+    let mut kind = None;
+    let mut output = None;
+    while let Some(argument) = next(parser)? {
+        let chosen = match argument {
+            Arg::Short('o') | Arg::Long("output") => {
+                output = Some(Place::named(path(parser, "-o")?.into_os_string()));
+                continue;
+            }
+            Arg::Long("age") => new::Kind::Age,
+            Arg::Long("post-quantum") => new::Kind::PostQuantum,
+            other => return help_or_unexpected(&other),
+        };
+        if kind.replace(chosen).is_some_and(|before| before != chosen) {
+            return Err(usage("keys new: one kind of key, please"));
+        }
+    }
+    let output = output.ok_or_else(|| usage("keys new: where to? -o FILE, or -o - for standard output"))?;
+    Ok(Invocation::Keys(Action::New(new::Options { kind: kind.unwrap_or_default(), output })))
+}
+
+fn public(parser: &mut Parser) -> Result<Invocation> {
+    let mut access = Access::default();
+    let (mut file, mut json) = (None, false);
+    while let Some(argument) = next(parser)? {
+        match argument {
+            Arg::Long("no-prompt") => access.no_prompt = true,
+            Arg::Long("passphrase-file") => {
+                access.passphrase_file = Some(path(parser, "--passphrase-file")?);
+            }
+            Arg::Long("json") => json = true,
+            Arg::Value(value) => operand(&mut file, value)?,
+            other => return help_or_unexpected(&other),
+        }
+    }
+    let input = Place::named(required(file, "FILE")?.into_os_string());
+    Ok(Invocation::Keys(Action::Public(public::Options { input, access, json })))
 }
 
 fn diff(parser: &mut Parser) -> Result<Invocation> {

@@ -72,12 +72,17 @@ fn list(parser: &mut Parser) -> Result<Invocation> {
     Ok(Invocation::Keys(Action::List(options)))
 }
 
+/// What `forestage keys --help` prints.
+pub(super) fn help() -> String {
+    #[cfg(feature = "key-tools")]
+    return [HELP, super::key_tools::HELP].concat();
+    #[cfg(not(feature = "key-tools"))]
+    HELP.to_owned()
+}
+
 pub(super) fn help_or_unexpected(argument: &Arg) -> Result<Invocation> {
     match argument {
-        #[cfg(feature = "key-tools")]
-        Arg::Short('h') | Arg::Long("help") => Ok(Invocation::Print([HELP, super::key_tools::HELP].concat())),
-        #[cfg(not(feature = "key-tools"))]
-        Arg::Short('h') | Arg::Long("help") => Ok(Invocation::Print(HELP.to_owned())),
+        Arg::Short('h') | Arg::Long("help") => Ok(Invocation::Print(help())),
         other => Err(unexpected(other).fix("see `forestage keys --help`")),
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Parsing only: what a command does is in `commands/`.
 
+mod go_flags;
+#[cfg(feature = "key-tools")]
+pub mod key_programs;
 #[cfg(feature = "key-tools")]
 mod key_tools;
 mod keys;

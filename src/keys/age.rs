@@ -41,7 +41,7 @@ impl X25519 {
     }
 
     /// A new identity.
-    #[cfg(feature = "post-quantum")]
+    #[cfg(feature = "key-tools")]
     #[must_use]
     pub fn generate() -> Self {
         let mut secret = Zeroizing::new([0; 32]);

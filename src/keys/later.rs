@@ -105,12 +105,7 @@ impl Later {
             Kind::Plugin(ref plugin) => plugin.open(file, &outside.plugins, outside.person()),
             #[cfg(feature = "passphrase")]
             Kind::Encrypted(ref identities) => {
-                let found = self.revealed.get_or_init(|| {
-                    let what = format!("the age identities in {source}");
-                    let text = outside.passphrases.unlock(&what, |passphrase| identities.open(passphrase))?;
-                    Ok(Found::of(Content::Age, &text))
-                });
-                open_with(found, file, recipient)
+                open_with(self.reveal_identities(identities, source, outside), file, recipient)
             }
             #[cfg(feature = "passphrase")]
             Kind::Ssh { ref key, converts } => {
@@ -119,14 +114,49 @@ impl Later {
                 if !is_named && !file.stanzas.iter().any(|stanza| key.may_open(stanza)) {
                     return Ok(None);
                 }
-                let found = self.revealed.get_or_init(|| {
-                    let what = format!("the SSH key {source}");
-                    let key = outside.passphrases.unlock(&what, |passphrase| key.unlock(passphrase))?;
-                    Ok(Found::of_ssh(key, converts))
-                });
-                open_with(found, file, recipient)
+                open_with(self.reveal_ssh(key, converts, source, outside), file, recipient)
             }
         }
+    }
+
+    /// What its passphrase reveals, or why it does not; `None` if no passphrase would reveal anything.
+    #[cfg(feature = "key-tools")]
+    pub(super) fn reveal(&self, source: &str, outside: &Outside) -> Option<&Result<Found, String>> {
+        match self.kind {
+            #[cfg(feature = "plugins")]
+            Kind::Plugin(_) => None,
+            Kind::Encrypted(ref identities) => Some(self.reveal_identities(identities, source, outside)),
+            Kind::Ssh { ref key, converts } => Some(self.reveal_ssh(key, converts, source, outside)),
+        }
+    }
+
+    #[cfg(feature = "passphrase")]
+    fn reveal_identities(
+        &self,
+        identities: &EncryptedIdentities,
+        source: &str,
+        outside: &Outside,
+    ) -> &Result<Found, String> {
+        self.revealed.get_or_init(|| {
+            let what = format!("the age identities in {source}");
+            let text = outside.passphrases.unlock(&what, |passphrase| identities.open(passphrase))?;
+            Ok(Found::of(Content::Age, &text))
+        })
+    }
+
+    #[cfg(feature = "passphrase")]
+    fn reveal_ssh(
+        &self,
+        key: &Protected,
+        converts: bool,
+        source: &str,
+        outside: &Outside,
+    ) -> &Result<Found, String> {
+        self.revealed.get_or_init(|| {
+            let what = format!("the SSH key {source}");
+            let key = outside.passphrases.unlock(&what, |passphrase| key.unlock(passphrase))?;
+            Ok(Found::of_ssh(key, converts))
+        })
     }
 }
 

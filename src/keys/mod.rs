@@ -25,6 +25,8 @@ mod place;
 pub mod plugin;
 #[cfg(feature = "post-quantum")]
 pub mod post_quantum;
+#[cfg(feature = "key-tools")]
+pub mod public;
 mod read;
 #[cfg(feature = "key-tools")]
 pub mod recipient;

@@ -28,6 +28,11 @@ pub fn age_keygen() -> Result<PathBuf, String> {
     locate("go-program", &["filippo.io/age/cmd/age-keygen", "1.3.1"])
 }
 
+#[allow(dead_code, reason = "only tests of keys need it")]
+pub fn age() -> Result<PathBuf, String> {
+    locate("go-program", &["filippo.io/age/cmd/age", "1.3.1"])
+}
+
 pub fn ssh_to_age() -> Result<PathBuf, String> {
     let module = "github.com/Mic92/ssh-to-age";
     locate("go-program", &["github.com/Mic92/ssh-to-age/cmd/ssh-to-age", "1.3.0", module])

@@ -53,12 +53,19 @@ impl Desk {
     /// Runs a program here, which reads `input`.
     #[track_caller]
     pub fn run(&self, program: impl AsRef<Path>, arguments: &[&str], input: &str) -> Run {
-        self.run_as(program.as_ref(), None, arguments, input)
+        self.run_in(program.as_ref(), None, arguments, input, &[])
     }
 
-    /// The same, with `name` in the place of the program's own name.
+    /// The same, with `name` in the place of the program's own name, and with more variables.
     #[track_caller]
-    pub fn run_as(&self, program: &Path, name: Option<&str>, arguments: &[&str], input: &str) -> Run {
+    pub fn run_in(
+        &self,
+        program: &Path,
+        name: Option<&str>,
+        arguments: &[&str],
+        input: &str,
+        environment: &[(&str, &str)],
+    ) -> Run {
         let mut command = Command::new(program);
         if let Some(name) = name {
             command.arg0(name);
@@ -70,6 +77,7 @@ impl Desk {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &self.path)
             .env("TZ", "UTC")
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

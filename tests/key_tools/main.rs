@@ -7,9 +7,11 @@
 
 mod desk; // a directory for one test
 mod diff; // recipients of files against those wanted
+mod new; // keys that are made, and their public sides
 mod peers; // the programs that we compare with
 #[path = "../program/mod.rs"]
 mod program; // the program under test
 #[allow(dead_code, reason = "what the conformance suite needs of it is not all needed here")]
 #[path = "../conformance/tools.rs"]
 mod tools; // finds and builds programs
+mod ssh_to_age; // beside the real ssh-to-age

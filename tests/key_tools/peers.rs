@@ -1,6 +1,6 @@
 //! The programs that we compare with, each built once. A test whose program is not there says so and ends.
 
-use std::{io::Write, path::Path, sync::OnceLock};
+use std::{io::Write, path::Path, process::Command, sync::OnceLock};
 
 use crate::tools;
 
@@ -14,6 +14,25 @@ pub fn sops(test: &str) -> Option<&'static Path> {
 pub fn age_keygen(test: &str) -> Option<&'static Path> {
     static AGE_KEYGEN: OnceLock<Built> = OnceLock::new();
     given(AGE_KEYGEN.get_or_init(tools::age_keygen), test)
+}
+
+pub fn age(test: &str) -> Option<&'static Path> {
+    static AGE: OnceLock<Built> = OnceLock::new();
+    given(AGE.get_or_init(tools::age), test)
+}
+
+pub fn ssh_to_age(test: &str) -> Option<&'static Path> {
+    static SSH_TO_AGE: OnceLock<Built> = OnceLock::new();
+    given(SSH_TO_AGE.get_or_init(tools::ssh_to_age), test)
+}
+
+/// Whether ssh-keygen is there.
+pub fn ssh_keygen(test: &str) -> bool {
+    let found = Command::new("ssh-keygen").arg("-?").output().is_ok();
+    if !found {
+        skip(test, "there is no ssh-keygen");
+    }
+    found
 }
 
 fn given(built: &'static Built, test: &str) -> Option<&'static Path> {

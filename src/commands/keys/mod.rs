@@ -4,7 +4,15 @@
 
 #[cfg(feature = "key-tools")]
 pub mod diff;
+#[cfg(feature = "key-tools")]
+pub mod key_file;
 pub mod list;
+#[cfg(feature = "key-tools")]
+pub mod new;
+#[cfg(feature = "key-tools")]
+pub mod public;
+#[cfg(feature = "key-tools")]
+pub mod ssh_to_age;
 #[cfg(feature = "key-tools")]
 mod updatekeys;
 #[cfg(feature = "key-tools")]
@@ -22,6 +30,15 @@ pub enum Action {
     /// `keys diff`.
     #[cfg(feature = "key-tools")]
     Diff(diff::Options),
+    /// `keys new`.
+    #[cfg(feature = "key-tools")]
+    New(new::Options),
+    /// `keys public`.
+    #[cfg(feature = "key-tools")]
+    Public(public::Options),
+    /// `keys ssh-to-age`.
+    #[cfg(feature = "key-tools")]
+    SshToAge(ssh_to_age::Options),
 }
 
 /// Runs a subcommand.
@@ -30,5 +47,11 @@ pub fn run(action: &Action, console: &Console) -> Result<Status> {
         Action::List(options) => list::run(options, console),
         #[cfg(feature = "key-tools")]
         Action::Diff(options) => diff::run(options, console),
+        #[cfg(feature = "key-tools")]
+        Action::New(options) => new::run(options, console),
+        #[cfg(feature = "key-tools")]
+        Action::Public(options) => public::run(options, console),
+        #[cfg(feature = "key-tools")]
+        Action::SshToAge(options) => ssh_to_age::run(options, console),
     }
 }

@@ -76,6 +76,12 @@ impl Ed25519 {
 pub fn to_age(public: &str) -> Option<String> {
     let wire = BASE64_STANDARD.decode(public.strip_prefix("ssh-ed25519 ")?.split(' ').next()?).ok()?;
     let (_, point) = wire.split_last_chunk::<32>()?;
+    point_to_age(point)
+}
+
+/// The age recipient that ssh-to-age makes of the point of an ed25519 key; `None` if it is no point of the curve.
+#[must_use]
+pub fn point_to_age(point: &[u8; 32]) -> Option<String> {
     let point = CompressedEdwardsY(*point).decompress()?.to_montgomery();
     Some(age::recipient(point.as_bytes()))
 }

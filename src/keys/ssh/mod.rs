@@ -7,6 +7,8 @@
 mod container;
 mod der;
 mod ed25519;
+#[cfg(feature = "key-tools")]
+pub mod go_says;
 mod pem;
 #[cfg(feature = "passphrase")]
 mod cipher;
@@ -16,7 +18,7 @@ mod protected;
 mod rsa;
 mod wire;
 
-pub use ed25519::{Ed25519, to_age};
+pub use ed25519::{Ed25519, point_to_age, to_age};
 #[cfg(feature = "passphrase")]
 pub use protected::Protected;
 #[cfg(feature = "ssh-rsa")]

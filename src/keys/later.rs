@@ -83,6 +83,11 @@ impl Later {
         }
     }
 
+    /// Whether nobody has given its passphrase so far.
+    pub(super) fn is_closed(&self) -> bool {
+        self.turn() == Turn::Person && !matches!(self.revealed.get(), Some(Ok(_)))
+    }
+
     /// Why nothing is known of it; `None` if something is.
     pub(super) fn closed(&self) -> Option<&'static str> {
         match (&self.kind, self.revealed.get()) {

@@ -78,6 +78,8 @@ pub struct Listed<'k> {
     pub is_named: bool,
     /// It is an OpenPGP key.
     pub is_openpgp: bool,
+    /// It is behind a passphrase, which nobody has given so far.
+    pub is_closed: bool,
 }
 
 /// A place, or a line of one, that gave no identity.
@@ -134,12 +136,12 @@ impl Keyring {
         let mut listed: Vec<Listed> = Vec::new();
         let mut known = BTreeMap::new();
         for (place, found) in self.read_places() {
-            let local = found.identities.iter().map(Identity::recipients);
-            let later = found.later.iter().map(Later::recipients).filter(|recipients| !recipients.is_empty());
-            let all = local.chain(later).map(|recipients| (recipients, false));
+            let local = found.identities.iter().map(|identity| (identity.recipients(), false, false));
+            let later = found.later.iter().map(|it| (it.recipients(), false, it.is_closed()));
+            let all = local.chain(later.filter(|(recipients, ..)| !recipients.is_empty()));
             #[cfg(feature = "openpgp")]
-            let all = all.chain(found.openpgp.iter().map(|key| (key.fingerprints(), true)));
-            for (recipients, is_openpgp) in all {
+            let all = all.chain(found.openpgp.iter().map(|key| (key.fingerprints(), true, false)));
+            for (recipients, is_openpgp, is_closed) in all {
                 let at = *known.entry(recipients.clone()).or_insert(listed.len());
                 match listed.get_mut(at) {
                     Some(same) => {
@@ -153,6 +155,7 @@ impl Keyring {
                         recipients,
                         is_named: place.is_named,
                         is_openpgp,
+                        is_closed,
                     }),
                 }
             }

@@ -50,6 +50,9 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     let tried = lines(identities.iter(), |identity| {
         let why = match identity {
             identity if opens(identity) => "opens its key group",
+            identity if named(identity) && identity.is_closed => {
+                "the file names it, but it is behind a passphrase"
+            }
             identity if named(identity) => "the file names it, but its key entry does not open",
             _ => "not among them",
         };
@@ -68,6 +71,12 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     ];
     for (label, text) in facts.into_iter().filter(|(_, text)| !text.is_empty()) {
         failure = failure.fact(label, text);
+    }
+    if attempt.unread.iter().any(|(_, reason)| reason.contains("passphrase")) {
+        return failure.fix(
+            "give the passphrase with --passphrase-file or the systemd credential forestage.passphrase, or answer when \
+             asked on a terminal",
+        );
     }
     if identities.is_empty() {
         return failure.fix(

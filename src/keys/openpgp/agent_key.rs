@@ -76,17 +76,17 @@ impl AgentKey {
 }
 
 impl PublicNumber {
-    /// That of an OpenPGP key, if its kind can decrypt.
+    /// That of an OpenPGP key. gpg-agent does not tell signing keys of the kinds that can decrypt from others.
     pub fn of(part: &Part) -> Option<Self> {
-        use algorithm::{ECDH, ELGAMAL, ELGAMAL_SIGN, RSA, RSA_ENCRYPT};
+        use algorithm::{ECDH, ECDSA, EDDSA, ELGAMAL, ELGAMAL_SIGN, RSA, RSA_ENCRYPT, RSA_SIGN};
         let mut fields = Fields(&part.public);
         let (kind, number) = match part.algorithm {
-            RSA | RSA_ENCRYPT => (Kind::Rsa, fields.mpi()?),
+            RSA | RSA_ENCRYPT | RSA_SIGN => (Kind::Rsa, fields.mpi()?),
             ELGAMAL | ELGAMAL_SIGN => {
                 let (_p, _g) = (fields.mpi()?, fields.mpi()?);
                 (Kind::Elgamal, fields.mpi()?)
             }
-            ECDH => {
+            ECDH | ECDSA | EDDSA => {
                 fields.short()?;
                 (Kind::Ecc, fields.mpi()?)
             }

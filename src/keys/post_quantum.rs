@@ -1,7 +1,7 @@
 //! age's post-quantum identities: ML-KEM-768 and X25519 joined, in HPKE.
 //!
 //! Facts: sops-format.md 6.2, FIPS 203, RFC 9180, and draft-ietf-hpke-pq for MLKEM768-X25519, which is X-Wing.
-//! age takes a second when it makes one; here opening takes a tenth of a millisecond, most of it for the lattice.
+//! The keys are computed from the seed when they are first needed.
 
 use std::sync::OnceLock;
 

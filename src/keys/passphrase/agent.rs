@@ -55,6 +55,10 @@ pub(super) fn ask(
     let nobody = |reason: String| {
         Unanswered::Nobody(format!("nobody can be asked: there is no terminal, and {reason}"))
     };
+    // The directory may be there where systemd is installed and does not run; then no agent ever comes.
+    if directory == Path::new(super::AGENTS) && !Path::new("/run/systemd/system").is_dir() {
+        return Err(nobody("systemd does not run".to_owned()));
+    }
     if !directory.is_dir() {
         return Err(nobody(format!(
             "no password agents of systemd ({} does not exist)",

@@ -9,7 +9,7 @@
 let
   # One file without libraries, the same in the initrd and on the machine. Where nixpkgs has no static set (Darwin), the
   # ordinary one.
-  static = if pkgs.stdenv.hostPlatform.isLinux or false then pkgs.pkgsStatic or pkgs else pkgs;
+  static = if pkgs.stdenv.hostPlatform.isLinux then pkgs.pkgsStatic else pkgs;
   forestage = static.callPackage ./packaging/nix/package.nix { };
   packages = {
     inherit forestage;

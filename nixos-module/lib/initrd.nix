@@ -69,7 +69,8 @@ let
     {
       target = clean target;
       inherit from;
-      declared = if lib.hasPrefix "/" from then byPlace.${clean from} or null else null;
+      # A source in the store is found by no name.
+      declared = byPlace.${clean (builtins.unsafeDiscardStringContext from)} or null;
     }
   ) (removeAttrs initrd.secrets [ entry ]);
   provisioned = lib.filter (t: t.declared != null) taken;

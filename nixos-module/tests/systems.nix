@@ -214,6 +214,7 @@ let
         systemd
       ];
       boot.initrd.secrets."/x" = "/y";
+      boot.initrd.secrets."/z" = "${evaluation.pkgs.writeText "z" ""}";
     };
     ownIdentities = {
       imports = [ own ];
@@ -489,7 +490,10 @@ in
           appender = true;
           unit = false;
           contents = [ ];
-          secrets = [ "/x" ];
+          secrets = [
+            "/x"
+            "/z"
+          ];
         }
       ];
     };
@@ -513,7 +517,7 @@ in
         notInSystem = map (s: s.name) (builtins.fromJSON (
           builtins.unsafeDiscardStringContext configs.grubPassword.system.build.sops-nix-manifest.text
         )).secrets;
-        stock = lib.hasInfix "forestage" (toString configs.none.system.build.installBootLoader);
+        stock = lib.hasInfix "forestage-install-bootloader" (toString configs.none.system.build.installBootLoader);
       };
       expected = {
         text = true;

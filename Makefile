@@ -38,6 +38,11 @@ PREFIX := /usr
 install: $(BINARY)
 	boot-hooks/install "$(BINARY)" "$(DESTDIR)" "$(PREFIX)"
 
+# Real kernels under QEMU, with real systemd: what became of the secrets of the initrd.
+vm-tests: $(BINARY)
+	tools/setup vm
+	FORESTAGE_BINARY=$(CURDIR)/$(BINARY) vm-tests/qemu/run
+
 # Known vulnerabilities of dependencies; the database comes from outside.
 advisories: setup-test
 	tests/tools/advisories
@@ -52,4 +57,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all test demo lint static bench install advisories setup-rust setup-test clean FORCE
+.PHONY: all test demo lint static bench install vm-tests advisories setup-rust setup-test clean FORCE

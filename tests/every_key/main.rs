@@ -3,7 +3,7 @@
 //! The keys are made in the run by age-keygen, ssh-keygen and gpg. Shamir groups across kinds too, and what is said when
 //! a key cannot be used.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod desk;
 mod memory;

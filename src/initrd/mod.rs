@@ -7,6 +7,7 @@
 pub mod declared; // what a manifest wants in an initrd, and how a file stands against it
 pub mod append; // gives a file its segment, replaces and removes it
 mod target; // the file that is written to
+mod fat; // what a file on FAT needs
 mod cutting; // what of a file goes and what stays
 pub mod find; // which segments a file holds
 pub mod segment; // builds a segment

@@ -17,7 +17,14 @@ use nix::{
     sys::statvfs::{Statvfs, fstatvfs, statvfs},
 };
 
-use super::{cpio::ReadAt, cutting::Cutting, examine::Found, find, find::Survey};
+use super::{
+    cpio::ReadAt,
+    cutting::Cutting,
+    examine::Found,
+    fat::{is_fat, reserve},
+    find,
+    find::Survey,
+};
 use crate::{
     failure::{Failure, Result},
     flock,
@@ -121,6 +128,10 @@ impl<'a> Target<'a> {
             if cut.stays < survey.length {
                 self.file.set_len(cut.stays)?;
             }
+            let end = start.saturating_add((segment.len() as u64).saturating_add(behind.len() as u64));
+            if is_fat(&self.file) {
+                reserve(&self.file, cut.stays, end)?;
+            }
             // What is skipped, padding and magic, reads as zeros.
             self.file.write_all_at(rest, start.saturating_add(MAGIC as u64))?;
             self.file.write_all_at(behind, start.saturating_add(segment.len() as u64))?;
@@ -199,6 +210,11 @@ impl<'a> Target<'a> {
         if let Err(error) = written {
             let _ = fs::remove_file(&aside);
             return Err(Failure::io("write", &aside, error).fact("the file", "is as it was"));
+        }
+        if is_fat(&file) {
+            // There the old file's directory entry leads to the new clusters only when the new file is synced again. Until
+            // then it leads to those of the old file, which are free as soon as anybody syncs anything.
+            let _ = file.sync_all();
         }
         sync_directory(&path);
         Ok(Ok(()))

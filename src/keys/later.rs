@@ -55,6 +55,17 @@ impl Later {
         Self { kind, revealed: OnceLock::new() }
     }
 
+    /// Looks the public key of an SSH key up, if the private key file does not tell it before it is opened.
+    pub(super) fn learn_public(&mut self, line: impl FnOnce() -> Option<String>) {
+        #[cfg(feature = "passphrase")]
+        if let Kind::Ssh { key, .. } = &mut self.kind
+            && key.recipient().is_none()
+            && let Some(line) = line()
+        {
+            key.set_public(&line);
+        }
+    }
+
     pub(super) fn turn(&self) -> Turn {
         match self.kind {
             #[cfg(feature = "passphrase")]

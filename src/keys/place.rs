@@ -2,7 +2,11 @@
 //!
 //! It is read once, when a sops file first asks for a kind of key that it may hold, and not at all if none does.
 
-use std::{io::ErrorKind, path::PathBuf, sync::OnceLock};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use zeroize::Zeroizing;
 
@@ -74,7 +78,11 @@ impl Place {
                 Found { absent: keys.is_empty(), openpgp: keys, unread, ..Found::default() }
             }
             Origin::File { root, path, content, is_default } => match root.open(path) {
-                Ok(file) => read(&file).map_or_else(Found::unread, |text| Found::of(*content, &text)),
+                Ok(file) => read(&file).map_or_else(Found::unread, |text| {
+                    let mut found = Found::of(*content, &text);
+                    found.later.iter_mut().for_each(|later| later.learn_public(|| public_beside(root, path)));
+                    found
+                }),
                 Err(error)
                     if *is_default
                         && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
@@ -107,4 +115,12 @@ impl Place {
             _ => None,
         }
     }
+}
+
+/// The public key that ssh-keygen writes beside a private one.
+fn public_beside(root: &Root, path: &Path) -> Option<String> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".pub");
+    let line = read(&root.open(Path::new(&beside)).ok()?).ok()?;
+    String::from_utf8(line.to_vec()).ok()
 }

@@ -108,7 +108,9 @@ fn ssh_keys() {
             };
             assert!(key.recipient().is_none_or(|known| known == recipient));
             assert!(matches!(key.unlock(b"wrong"), Err(Refused::Wrong)), "{kind} {bits} {form}");
-            let key = key.with_public(&public).unlock(b"correct horse");
+            let mut key = key;
+            key.set_public(&public);
+            let key = key.unlock(b"correct horse");
             let key = key.unwrap_or_else(|refused| panic!("{kind} {bits} {form}: {refused:?}"));
             assert_eq!(opened(unwraps(&key), &file), Ok(Some(DATA_KEY.to_vec())), "{kind} {bits} {form}");
             ssh_keygen(&["-q", "-p", "-P", "correct horse", "-N", ""], &path);

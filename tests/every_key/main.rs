@@ -42,8 +42,11 @@ fn behind_a_passphrase() {
     let Some(desk) = Desk::new("passphrase") else { return };
     fs::write(desk.path("passphrase"), "correct horse\n").unwrap();
     fs::write(desk.path("wrong"), "battery staple\n").unwrap();
-    for (name, kind) in [("ed25519", "ed25519"), ("rsa", "rsa")] {
-        let recipient = desk.ssh(name, &["-t", kind, "-N", "correct horse"]);
+    // The old forms tell no public key: it stands beside them.
+    for (name, kind, form) in
+        [("ed25519", "ed25519", "RFC4716"), ("rsa", "rsa", "RFC4716"), ("old", "rsa", "PEM")]
+    {
+        let recipient = desk.ssh(name, &["-t", kind, "-N", "correct horse", "-m", form]);
         desk.encrypt("file.yaml", &["--age", &recipient]);
         desk.opens(&["--no-prompt", "--passphrase-file", "passphrase", "--identity", name, "file.yaml"]);
         desk.refuses(

@@ -197,12 +197,15 @@ mod tests {
                     typed = true;
                 }
             }
-            String::from_utf8(seen).unwrap()
+            // The terminal must outlive the question: without its other side it cannot be asked for its settings.
+            (String::from_utf8(seen).unwrap(), person)
         });
         let limit = Duration::from_millis(if keys.is_some() { 20_000 } else { 50 });
         let answer = terminal.ask("Q", visible, limit);
+        let (seen, person) = reader.join().unwrap();
         assert_eq!(tcgetattr(&device).unwrap(), settings);
-        (answer, reader.join().unwrap())
+        drop(person);
+        (answer, seen)
     }
 
     #[test]

@@ -83,10 +83,10 @@ impl Protected {
     }
 
     /// Sets the public key that stands in a file of its own, if the private key file does not tell it.
-    #[must_use]
-    pub fn with_public(mut self, line: &str) -> Self {
-        self.public = self.public.or_else(|| public_line(line));
-        self
+    pub fn set_public(&mut self, line: &str) {
+        if self.public.is_none() {
+            self.public = public_line(line);
+        }
     }
 
     /// Its public key as a line without a comment, `ssh-ed25519 AAAA…`, if it is known. Nothing vouches for it

@@ -216,11 +216,13 @@ mod protected {
             assert!(matches!(key.unlock(b"wrong"), Err(Refused::Wrong)));
             let Ok(Key::Rsa(unlocked)) = key.unlock(PASSPHRASE) else { panic!("{file}") };
             assert_eq!(unlocked.recipient(), public);
-            let key = key.with_public(&format!("{public} comment\n"));
+            let mut key = key;
+            key.set_public(&format!("{public} comment\n"));
             assert_eq!(key.recipient().as_deref(), Some(public));
             assert!(key.unlock(PASSPHRASE).is_ok());
             // The public key of another file beside it.
-            let key = protected(file).with_public(file!("ed25519.pub"));
+            let mut key = protected(file);
+            key.set_public(file!("ed25519.pub"));
             assert_eq!(key.unlock(PASSPHRASE).is_ok(), tells);
         }
     }

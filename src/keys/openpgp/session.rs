@@ -5,8 +5,9 @@ use p256::elliptic_curve::{
     self, AffinePoint, CurveArithmetic, FieldBytesSize, PublicKey, SecretKey,
     sec1::{FromEncodedPoint, ModulusSize, ToEncodedPoint},
 };
-use pgp::crypto::{ecc_curve::ECCCurve, ecdh, sym::SymmetricKeyAlgorithm, x25519};
+use pgp::crypto::{aes_kw, sym::SymmetricKeyAlgorithm, x25519};
 use rsa::{BigUint, Pkcs1v15Encrypt, RsaPrivateKey};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 use super::{
@@ -89,18 +90,19 @@ impl Part {
         let Some(&[1, hash, cipher]) = public.short() else { return Err(DAMAGED.into()) };
         let secret = Fields(secret).mpi().ok_or(DAMAGED)?;
         let (point, wrapped) = (fields.mpi().ok_or(CUT)?, fields.short().ok_or(CUT)?);
-        let (curve, shared) = match oid {
-            b"\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01" => {
-                (ECCCurve::Curve25519Legacy, curve25519(secret, point)?)
-            }
-            b"\x2a\x86\x48\xce\x3d\x03\x01\x07" => (ECCCurve::P256, nist::<p256::NistP256>(secret, point)?),
-            b"\x2b\x81\x04\x00\x22" => (ECCCurve::P384, nist::<p384::NistP384>(secret, point)?),
-            b"\x2b\x81\x04\x00\x23" => (ECCCurve::P521, nist::<p521::NistP521>(secret, point)?),
+        let shared = match oid {
+            b"\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01" => curve25519(secret, point)?,
+            b"\x2a\x86\x48\xce\x3d\x03\x01\x07" => nist::<p256::NistP256>(secret, point)?,
+            b"\x2b\x81\x04\x00\x22" => nist::<p384::NistP384>(secret, point)?,
+            b"\x2b\x81\x04\x00\x23" => nist::<p521::NistP521>(secret, point)?,
             _ => return Err("its key lies on a curve that is not supported: gpg may open it".into()),
         };
-        let (length, hash, cipher) = (wrapped.len(), hash.into(), cipher.into());
-        ecdh::derive_session_key(&shared, wrapped, length, curve, hash, cipher, &self.fingerprint)
-            .map_err(|_| OTHER.into())
+        let length = [u8::try_from(oid.len()).map_err(|_| DAMAGED)?];
+        let parameters = [&length[..], oid, &[ECDH, 3, 1, hash, cipher], SENDER, &self.fingerprint].concat();
+        let mut key = derive(hash, &shared, &parameters).ok_or(DAMAGED)?;
+        key.truncate(SymmetricKeyAlgorithm::from(cipher).key_size());
+        let padded = aes_kw::unwrap(&key, wrapped).map_err(|_| OTHER)?;
+        unpad(&padded).map(|key| Zeroizing::new(key.to_vec())).ok_or_else(|| OTHER.into())
     }
 
     fn unwrap_x25519(
@@ -118,6 +120,32 @@ impl Part {
         let key = x25519::derive_session_key(*ephemeral, public, *shared, wrapped.0).map_err(|_| OTHER)?;
         Ok(SessionKey { cipher, key })
     }
+}
+
+/// What the derivation of a key says in place of who sends.
+const SENDER: &[u8] = b"Anonymous Sender    ";
+
+/// Derives a key from an agreed secret, as long as the hash is.
+fn derive(hash: u8, shared: &[u8], parameters: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    fn hashed<H: Digest>(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+        let hash = parts.iter().fold(H::new(), Digest::chain_update);
+        Zeroizing::new(hash.finalize().to_vec())
+    }
+    let parts = [&[0, 0, 0, 1], shared, parameters];
+    match hash {
+        8 => Some(hashed::<Sha256>(&parts)),
+        9 => Some(hashed::<Sha384>(&parts)),
+        10 => Some(hashed::<Sha512>(&parts)),
+        _ => None,
+    }
+}
+
+/// Takes off the padding: its octets say how many they are.
+fn unpad(padded: &[u8]) -> Option<&[u8]> {
+    let count = usize::from(*padded.last()?);
+    let (key, padding) = padded.split_at_checked(padded.len().checked_sub(count)?)?;
+    let right = count > 0 && padding.iter().all(|octet| usize::from(*octet) == count);
+    right.then_some(key)
 }
 
 /// Takes cipher, session key and checksum apart.

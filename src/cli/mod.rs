@@ -372,3 +372,26 @@ fn unexpected(argument: &Arg) -> Failure {
 fn usage(headline: impl Into<String>) -> Failure {
     Failure::new(headline).kind(Kind::Usage).fix("see `forestage --help`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Invocation> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn an_appender_says_who_it_is() {
+        let line = "initrd append --manifest m --appender /nix/store/x/bin/append-initrd-secrets initrd";
+        let Ok(Invocation::Initrd(initrd::Action::Append { appender, .. })) = parsed(line) else {
+            panic!("{line}");
+        };
+        assert_eq!(appender, Some("/nix/store/x/bin/append-initrd-secrets".into()));
+        for line in
+            ["initrd verify --manifest m --appender /x initrd", "initrd append --manifest m --appender"]
+        {
+            assert_eq!(parsed(line).unwrap_err().kind, Kind::Usage, "{line}");
+        }
+    }
+}

@@ -326,8 +326,8 @@ impl<'a> Target<'a> {
             return Err(Failure::io("write", &aside, error).fact("the file", "is as it was"));
         }
         if is_fat(&file) {
-            // There the old file's directory entry leads to the new clusters only when the new file is synced again. Until
-            // then it leads to those of the old file, which are free as soon as anybody syncs anything.
+            // There the old file's directory entry leads to the new clusters only when the new file is synced again.
+            // Until then it leads to those of the old file, which are free as soon as anybody syncs anything.
             let _ = file.sync_all();
         }
         sync_directory(&path);

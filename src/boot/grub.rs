@@ -5,6 +5,9 @@
 
 use super::Entry;
 
+/// Deeper menus are passed over: nobody finds an entry there.
+const MAX_DEPTH: usize = 64;
+
 /// What a grub.cfg says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
@@ -74,6 +77,10 @@ pub fn config(text: &str) -> Config {
                 let Some(count) = counts.last_mut() else { continue };
                 let position = Position { index: *count, title: title.clone(), id: id(options) };
                 *count = count.saturating_add(1);
+                if open.len() > MAX_DEPTH {
+                    open.push(Block::Other);
+                    continue;
+                }
                 let mut way: Vec<_> = open.iter().filter_map(Block::position).cloned().collect();
                 if kind == "submenu" {
                     open.push(Block::Submenu(position));
@@ -268,6 +275,8 @@ menuentry 'UEFI Firmware Settings' $menuentry_id_option 'uefi-firmware' {
         ] {
             assert_eq!(config(text).entries, [], "{text}");
         }
+        let deep = format!("{}menuentry 'a' {{\nlinux /k\n}}\n", "submenu 'a' {\n".repeat(200_000));
+        assert_eq!(config(&deep).entries, []);
         assert!(config("insmod blscfg\nblscfg\n").blscfg);
         assert_eq!(
             saved("# GRUB Environment Block\nsaved_entry=x y\nkernelopts=\n####", "saved_entry"),

@@ -13,8 +13,10 @@ pub fn entry(name: &str, text: &str) -> Entry {
         match key {
             "title" => value.clone_into(&mut entry.title),
             "initrd" => entry.initrds.push(value.to_owned()),
-            "options" if entry.options.is_empty() => value.clone_into(&mut entry.options),
-            "options" => entry.options = format!("{} {value}", entry.options),
+            "options" => {
+                entry.options.push_str(if entry.options.is_empty() { "" } else { " " });
+                entry.options.push_str(value);
+            }
             "sort-key" => entry.order.sort_key = Some(value.to_owned()),
             "machine-id" => entry.order.machine_id = Some(value.to_owned()),
             "version" => value.clone_into(&mut entry.order.version),

@@ -160,7 +160,7 @@ pub fn standing(wanted: &Wanted, survey: &Survey, digest: &[u8; 32], root: &Root
     };
     let whole = match &found.state {
         State::Whole => true,
-        State::Damaged(paths) => !paths.contains(&landed.path),
+        State::Damaged(paths) => paths.binary_search(&landed.path).is_err(),
         State::Cut | State::Later(_) => false,
     };
     if !whole {

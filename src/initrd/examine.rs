@@ -35,7 +35,7 @@ pub enum State {
     Whole,
     /// It was never finished or its end is lost: the kernel drops it, or lands files with wrong bytes.
     Cut,
-    /// It has its length, but these files or entries have wrong bytes.
+    /// It has its length, but these files or entries have wrong bytes; in ascending order.
     Damaged(Vec<String>),
     /// A later version of this program wrote it: its files are not checked.
     Later(u64),
@@ -84,7 +84,11 @@ pub fn examine<S: ReadAt + ?Sized>(
             }
             // Its end is where the index says, behind the file: cut. Otherwise bytes are missing or too many.
             Ok(match last_marks(source, text_end, limit, marks)? {
-                Some(end) => found(Some(end), State::Damaged(skeleton.broken), Some(index)),
+                Some(end) => {
+                    let mut broken = skeleton.broken;
+                    broken.sort_unstable();
+                    found(Some(end), State::Damaged(broken), Some(index))
+                }
                 None => found((skeleton.end >= limit).then_some(limit), State::Cut, Some(index)),
             })
         }

@@ -21,8 +21,9 @@ COMMAND_LINE = f"{boot.APPEND} {PLAIN_ROOT} {QUICK}"
 
 
 def run(kit):
-    if not CODE.exists():
-        raise debian.Unavailable("OVMF is not installed (package ovmf)")
+    for path, package in ((CODE, "ovmf"), (Path("/usr/lib/grub/x86_64-efi/linux.mod"), "grub-efi-amd64-bin")):
+        if not path.exists():
+            raise debian.Unavailable(f"not installed: {package}")
     machine = Machine(kit)
     bare = kit.initrd("bare", {"/run/owned/key": "owned"})
     luggage = kit.luggage("luggage", STAGE_2)

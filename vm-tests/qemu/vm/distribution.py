@@ -59,6 +59,8 @@ class Machine:
             (self.upper / "usr/bin").mkdir(parents=True)
             (self.upper / "usr/bin/awk").symlink_to("mawk")
         kit.run(SOURCE / "boot-hooks/install", kit.forestage, self.upper, "/usr")
+        # dracut asks its cache where libraries are.
+        self.run("ldconfig")
 
     def file(self, name, content, mode=0o644):
         path = self.upper / name

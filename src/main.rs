@@ -7,7 +7,7 @@ use dlmalloc::GlobalDlmalloc;
 use forestage::cli::key_programs::Program;
 use forestage::{
     cli::{self, Invocation, sops_install_secrets},
-    commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1, status},
+    commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1},
     confine,
     failure::{Failure, Result},
     plaintext,
@@ -93,7 +93,8 @@ fn execute(invocation: Invocation, console: &Console) -> Result<Status> {
         Invocation::Initrd(action) => initrd::run(&action, console),
         Invocation::Stage1(options) => stage1::run(&options, console),
         Invocation::Keys(options) => keys::run(&options, console),
-        Invocation::Status(options) => status::run(&options, console),
+        #[cfg(feature = "status")]
+        Invocation::Status(options) => forestage::commands::status::run(&options, console),
     }
 }
 

@@ -3,9 +3,13 @@
 //! Parsers take text and know no files; `profiles` and `menu` read. Everything here reads only, and what cannot be
 //! read is a value beside what can.
 
+#[cfg(feature = "status")]
 pub mod menu; // the entries of all boot loaders that are found
+#[cfg(feature = "status")]
 pub mod type1; // entries of the Boot Loader Specification: systemd-boot, and GRUB on Fedora
+#[cfg(feature = "status")]
 pub mod grub; // a generated grub.cfg
+#[cfg(feature = "status")]
 pub mod limine; // limine.conf
 pub mod profiles; // the generations of the system profiles
 pub mod bootspec; // what a boot.json says

@@ -15,7 +15,7 @@ use std::{ffi::OsString, path::PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    commands::{self, check, decrypt, initrd, install, stage1, status},
+    commands::{self, check, decrypt, initrd, install, stage1},
     failure::{Failure, Kind, Result},
     keys::Access,
     manifest::Phase,
@@ -40,7 +40,8 @@ pub enum Invocation {
     /// `forestage keys`.
     Keys(commands::keys::Action),
     /// `forestage status`.
-    Status(status::Options),
+    #[cfg(feature = "status")]
+    Status(commands::status::Options),
 }
 
 const HELP: &str = "\
@@ -145,6 +146,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Some("initrd") => initrd(&mut parser),
             Some("stage1") => stage1(&mut parser),
             Some("keys") => keys::parse(&mut parser),
+            #[cfg(feature = "status")]
             Some("status") => status(&mut parser),
             Some("help") => Ok(Invocation::Print(HELP.to_owned())),
             _ => Err(usage(format!("there is no command {}", command.to_string_lossy()))),
@@ -303,8 +305,9 @@ fn stage1(parser: &mut Parser) -> Result<Invocation> {
     Ok(Invocation::Stage1(options))
 }
 
+#[cfg(feature = "status")]
 fn status(parser: &mut Parser) -> Result<Invocation> {
-    let mut options = status::Options::default();
+    let mut options = commands::status::Options::default();
     while let Some(argument) = next(parser)? {
         match argument {
             Arg::Long("esp") => options.esps.push(path(parser, "--esp")?),
@@ -384,10 +387,10 @@ mod tests {
     #[test]
     fn an_appender_says_who_it_is() {
         let line = "initrd append --manifest m --appender /nix/store/x/bin/append-initrd-secrets initrd";
-        let Ok(Invocation::Initrd(initrd::Action::Append { appender, .. })) = parsed(line) else {
+        let Ok(Invocation::Initrd(initrd::Action::Append(options))) = parsed(line) else {
             panic!("{line}");
         };
-        assert_eq!(appender, Some("/nix/store/x/bin/append-initrd-secrets".into()));
+        assert_eq!(options.appender, Some("/nix/store/x/bin/append-initrd-secrets".into()));
         for line in
             ["initrd verify --manifest m --appender /x initrd", "initrd append --manifest m --appender"]
         {

@@ -8,6 +8,7 @@ pub mod install;
 pub mod keys;
 pub mod report;
 pub mod stage1;
+#[cfg(feature = "status")]
 pub mod status;
 
 use std::process::ExitCode;

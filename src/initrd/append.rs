@@ -222,7 +222,7 @@ mod tests {
                 .unwrap()
                 .map(|e| e.unwrap().file_name().into_string().unwrap())
                 .collect();
-            names.sort();
+            names.sort_unstable();
             names
         }
     }

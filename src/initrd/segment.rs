@@ -78,7 +78,7 @@ fn plan(spec: &Spec) -> Result<(Index, Vec<Arc<Plaintext>>)> {
         }
         directories.push(Place { path: path.to_owned(), mode: *mode });
     }
-    directories.sort_by(|a, b| a.path.cmp(&b.path));
+    directories.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let mut files = Vec::with_capacity(spec.files.len());
     for Entry { file, plain_source, credential } in &spec.files {
         let target = checked("target", &file.path)?;
@@ -104,7 +104,7 @@ fn plan(spec: &Spec) -> Result<(Index, Vec<Arc<Plaintext>>)> {
             Arc::clone(&file.content),
         ));
     }
-    files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    files.sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     let (files, contents): (Vec<Landed>, Vec<_>) = files.into_iter().unzip();
     let taken =
         files.iter().map(|file| file.path.as_str()).chain(directories.iter().map(|d| d.path.as_str()));

@@ -207,7 +207,8 @@ impl Arrival<'_> {
         if let Err(failure) = self.pointer.point(self.walk) {
             outcome.failures.push(failure);
         }
-        let there: BTreeSet<&Path> = self.index.files.iter().map(|file| Path::new(file.target())).collect();
+        let mut there = BTreeSet::new();
+        there.extend(self.index.files.iter().map(|file| Path::new(file.target())));
         for target in self.expected.files.keys().filter(|target| !there.contains(target.as_path())) {
             let told = self.expected.told(target);
             let failure = Failure::new(format!("{told} is missing: the segment does not have it"));

@@ -13,8 +13,12 @@ use std::{
 };
 
 use nix::{
-    fcntl::Flock,
-    sys::statvfs::{Statvfs, fstatvfs, statvfs},
+    errno::Errno,
+    fcntl::{FallocateFlags, Flock, fallocate},
+    sys::{
+        statfs::{MSDOS_SUPER_MAGIC, fstatfs},
+        statvfs::{Statvfs, fstatvfs, statvfs},
+    },
 };
 
 use super::{cpio::ReadAt, cutting::Cutting, examine::Found, find, find::Survey};
@@ -121,6 +125,10 @@ impl<'a> Target<'a> {
             if cut.stays < survey.length {
                 self.file.set_len(cut.stays)?;
             }
+            let end = start.saturating_add((segment.len() as u64).saturating_add(behind.len() as u64));
+            if is_fat(&self.file) {
+                reserve(&self.file, cut.stays, end)?;
+            }
             // What is skipped, padding and magic, reads as zeros.
             self.file.write_all_at(rest, start.saturating_add(MAGIC as u64))?;
             self.file.write_all_at(behind, start.saturating_add(segment.len() as u64))?;
@@ -200,6 +208,11 @@ impl<'a> Target<'a> {
             let _ = fs::remove_file(&aside);
             return Err(Failure::io("write", &aside, error).fact("the file", "is as it was"));
         }
+        if is_fat(&file) {
+            // There the old file's directory entry leads to the new clusters only when the new file is synced again.
+            // Until then it leads to those of the old file, which are free as soon as anybody syncs anything.
+            let _ = file.sync_all();
+        }
         sync_directory(&path);
         Ok(Ok(()))
     }
@@ -272,6 +285,29 @@ fn free_of(space: &Statvfs) -> u64 {
     let root = nix::unistd::geteuid().is_root();
     let blocks = if root { space.blocks_free() } else { space.blocks_available() };
     blocks.saturating_mul(space.fragment_size())
+}
+
+fn is_fat(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|about| about.filesystem_type() == MSDOS_SUPER_MAGIC)
+}
+
+/// Makes room for the file to grow from `length` to `end` bytes. On FAT a synced file's size reaches the disk before
+/// its chain of clusters does: a machine that dies between has a file that no firmware reads.
+fn reserve(file: &File, length: u64, end: u64) -> io::Result<()> {
+    let offset = |at: u64| i64::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge);
+    match fallocate(
+        file,
+        FallocateFlags::FALLOC_FL_KEEP_SIZE,
+        offset(length)?,
+        offset(end.saturating_sub(length))?,
+    ) {
+        // What a FUSE driver calls itself does not say what it can do.
+        Err(Errno::EOPNOTSUPP) => Ok(()),
+        reserved => {
+            reserved?;
+            file.sync_all()
+        }
+    }
 }
 
 /// The bytes of a part of a file.

@@ -1,8 +1,8 @@
 //! Credentials for systemd: files where `LoadCredential=NAME` and `ImportCredential=NAME` look.
 //!
-//! /run/credstore is found by every service of stage 1 and stage 2. What is in /run/credentials/@initrd becomes a system
-//! credential of stage 2, unless PID 1 of stage 1 imported credentials itself: then PID 1 of stage 2 does not look there
-//! (systemd 257, measured).
+//! /run/credstore is found by every service of stage 1 and stage 2. What is in /run/credentials/@initrd becomes a
+//! system credential of stage 2, unless PID 1 of stage 1 imported credentials itself: then PID 1 of stage 2 does not
+//! look there (systemd 257, measured).
 
 use std::{cell::OnceCell, env, ffi::OsStr, os::fd::AsFd, path::Path};
 

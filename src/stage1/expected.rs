@@ -1,7 +1,7 @@
 //! `/etc/forestage/initrd.json`: which secrets this initrd is to have, so that a missing one can be named.
 //!
-//! It is part of the initrd without its secrets, which anybody may read: names and targets, and nothing that was derived
-//! from a plaintext. The format is in docs/stage1.md.
+//! It is part of the initrd without its secrets, which anybody may read: names and targets, and nothing that was
+//! derived from a plaintext. The format is in docs/stage1.md.
 
 use std::{
     collections::BTreeMap,

@@ -4,9 +4,9 @@
 //! every file is held against `segment.json` before anybody uses it; a damaged one is deleted and named. Without a
 //! readable `segment.json` nothing can be told from damage, so what the expectation list names is deleted. What is
 //! wanted below /run is copied there, since /run is mounted over what the kernel unpacks, and the copy in the
-//! initramfs goes. No symlink is followed on the way to /run or in what was unpacked for it. Whatever
-//! fails is a failure of its own: the boot goes on with the rest. No randomness is needed, and memory does not grow with
-//! the files.
+//! initramfs goes. No symlink is followed on the way to /run or in what was unpacked for it. Whatever fails is a
+//! failure of its own: the boot goes on with the rest. No randomness is needed, and memory does not grow with the
+//! files.
 
 mod check;
 mod credentials;
@@ -221,7 +221,7 @@ impl Arrival<'_> {
         below_run.map(|place| (Path::new(place.path.as_str()), place.mode)).collect()
     }
 
-    /// Brings one file to its place, and makes the credential of it.
+    /// Checks one file, brings it to its place, and makes the credential of it.
     fn file(
         &self,
         file: &Landed,
@@ -242,59 +242,52 @@ impl Arrival<'_> {
             found.map_err(|failure| failure.fact("wanted for", self.expected.told(target)))?
         };
         let origin = dir.map(|dir| Origin { dir, name });
-        if !staged {
+        let origin = if staged {
+            self.land(file, target, origin, modes)?
+        } else {
             let origin = origin.ok_or_else(|| self.missing(target))?;
             check::examine(&origin.dir, name, file, |_| Ok(()))
                 .map_err(|damage| self.damaged(target, &origin, damage))?;
-            return self.credential(file, target, &origin, credentials);
-        }
-        let place = self.pointer.place(target);
-        let mode_of = |directory: &Path| {
-            let own = if directory.starts_with(SECRETS) { 0o751 } else { 0o755 };
-            modes.get(directory).map_or(Mode::from_bits_truncate(own), |mode| bits(*mode))
+            origin
         };
-        if place.starts_with(SECRETS)
-            && origin.as_ref().is_some_and(|origin| check::look(&origin.dir, name).is_ok())
-        {
-            self.pointer.make_directory(self.root, self.walk)?;
-        }
-        let attributes = (file.mode, file.owner);
-        // Where an earlier run has been, only the copy is left.
-        let moved = match &origin {
-            Some(origin) => self.walk.copy(&origin.dir, origin.name, file, &place, attributes, &mode_of),
-            None => Err(Damage::Absent),
-        };
-        match (moved, origin) {
-            (Ok(()), Some(origin)) => {
-                // It stays until all that was unpacked for /run goes at once.
-                self.credential(file, target, &origin, credentials)
-            }
-            (Err(Damage::Absent), _) | (Ok(()), None) => {
-                let (above, name) = split(&place);
-                let dir = self.walk.enter(above).map_err(|_| self.missing(target))?;
-                let origin = Origin { dir, name };
-                check::examine(&origin.dir, name, file, |_| Ok(())).map_err(|_| self.missing(target))?;
-                if place.starts_with(SECRETS) {
-                    self.pointer.make_directory(self.root, self.walk)?;
-                }
-                self.credential(file, target, &origin, credentials)
-            }
-            (Err(damage), Some(origin)) => Err(self.damaged(target, &origin, damage)),
-            (Err(damage), None) => Err(self.failed(target, "copy", &damage)),
-        }
-    }
-
-    fn credential(
-        &self,
-        file: &Landed,
-        target: &Path,
-        origin: &Origin<'_>,
-        credentials: &credentials::Delivery<'_>,
-    ) -> Result<()> {
         let Some(name) = &file.credential else { return Ok(()) };
         credentials
             .deliver(name, &origin.dir, origin.name, file)
             .map_err(|why| self.failed(target, &format!("make the credential {name:?} of"), &why))
+    }
+
+    /// Copies a file that was unpacked for /run to its place, and says where it can be read again: the original stays
+    /// until all that was unpacked for /run goes at once. Where an earlier run has been, only the copy is left.
+    fn land<'p>(
+        &self,
+        file: &Landed,
+        target: &'p Path,
+        origin: Option<Origin<'p>>,
+        modes: &BTreeMap<&Path, tree::Mode>,
+    ) -> Result<Origin<'p>> {
+        let place = self.pointer.place(target);
+        let for_pointer = place.starts_with(SECRETS);
+        let mode_of = |directory: &Path| {
+            let own = if directory.starts_with(SECRETS) { 0o751 } else { 0o755 };
+            modes.get(directory).map_or(Mode::from_bits_truncate(own), |mode| bits(*mode))
+        };
+        if let Some(origin) = origin.filter(|origin| check::look(&origin.dir, origin.name).is_ok()) {
+            if for_pointer {
+                self.pointer.make_directory(self.root, self.walk)?;
+            }
+            let attributes = (file.mode, file.owner);
+            return match self.walk.copy(&origin.dir, origin.name, file, &place, attributes, &mode_of) {
+                Ok(()) => Ok(origin),
+                Err(damage) => Err(self.damaged(target, &origin, damage)),
+            };
+        }
+        let dir = self.walk.enter(split(&place).0).map_err(|_| self.missing(target))?;
+        let landed = Origin { dir, name: split(target).1 };
+        check::examine(&landed.dir, landed.name, file, |_| Ok(())).map_err(|_| self.missing(target))?;
+        if for_pointer {
+            self.pointer.make_directory(self.root, self.walk)?;
+        }
+        Ok(landed)
     }
 
     fn failed(&self, target: &Path, verb: &str, why: &dyn std::fmt::Display) -> Failure {

@@ -1,7 +1,7 @@
 //! `symlinkPath`, /run/secrets: in stage 1 a symlink to a directory of our own.
 //!
-//! A real directory there would reach stage 2. The symlink does too, and `install` replaces it by its own, since it points
-//! at no generation.
+//! A real directory there would reach stage 2. The symlink does too, and `install` replaces it by its own, since it
+//! points at no generation.
 
 use std::{
     cell::Cell,
@@ -45,7 +45,8 @@ impl<'a> Pointer<'a> {
         }
     }
 
-    /// Makes the directory that the symlink will point at: a ramfs, which is never swapped out, unless nothing may be mounted.
+    /// Makes the directory that the symlink will point at: a ramfs, which is never swapped out, unless nothing may be
+    /// mounted.
     pub(super) fn make_directory(&self, root: &Root, walk: &Walk) -> Result<()> {
         if self.used.replace(true) {
             return Ok(());

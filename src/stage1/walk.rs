@@ -112,8 +112,8 @@ impl Walk {
         Ok(here)
     }
 
-    /// Checks the file `name` in `dir`, and makes it anew at `place`, where it appears complete, with its attributes, or not at all.
-    /// It is no error if it is there already; anything else in its place is.
+    /// Checks the file `name` in `dir`, and makes it anew at `place`, where it appears complete, with its attributes, or
+    /// not at all. It is no error if it is there already; anything else in its place is.
     pub(super) fn copy(
         &self,
         dir: impl AsFd,

@@ -5,11 +5,12 @@ A strict unpacker (vm/newc.py) foretells of every damaged initrd what the kernel
 minimal boot, which also runs `forestage stage1`. Each kind of outcome is then booted whole, with systemd.
 """
 
+import json
 import re
 import shutil
 import stat
 
-from vm import images, newc
+from vm import fat, images, newc
 from vm.boot import Failed
 
 SECONDS = 240
@@ -252,6 +253,48 @@ def machine_killed(kit, segments):
     return kit.at_once(kill, range(5))
 
 
+def every_write(kit, segments):
+    """All that a power failure can leave of a mounted vfat: its state after each write while files on it are changed."""
+    guest = kit.file("writes.initrd", guest_with_esp(kit, segments, """
+        forestage initrd append --manifest /new.json /mnt/none; echo "none $?"
+        forestage initrd append --manifest /new.json /mnt/old; echo "old $?"
+        forestage initrd append --manifest /old.json /mnt/old; echo "again $?"
+        forestage initrd append --manifest /new.json /mnt/old; echo "again $?"
+        dd if=/dev/zero of=/mnt/filler bs=64k 2>/dev/null; sync
+        forestage initrd append --manifest /new.json /mnt/full; echo "full $?"
+    """))
+    esp, log = kit.path("writes.img"), kit.path("writes.log")
+    images.vfat(esp, 64, [(kit.file(f"writes.{name}", segments.files[name if name == "none" else "old"]), name)
+                          for name in ("none", "old", "full")])
+    image = bytearray(esp.read_bytes())
+    log.write_bytes(b"")
+    node = {"driver": "blklogwrites", "node-name": "esp", "file": {"driver": "file", "filename": str(esp)},
+            "log": {"driver": "file", "filename": str(log)}, "log-sector-size": 512}
+    extra = ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,drive=esp"]
+    told = kit.booted("writes", guest, [], "", memory=256, extra=extra)
+    kit.equal("the appenders", [line for line in told.lines if re.fullmatch(r"\w+ \d", line)], ["none 0", "old 0", "again 0", "again 0", "full 0"])
+    allowed = {"NONE": ["none", "new"], "OLD": ["old", "new"], "FULL": ["old", "none", "new"]}
+    results, broken, count, known = {}, [], 0, {}
+    for number, state in fat.states(image, log.read_bytes()):
+        count += 1
+        for name, order in allowed.items():
+            try:
+                data = fat.Fat(state).file(name)
+                key = hash(data)
+                if key not in known:
+                    known[key] = segments.outcome(data) if data else "gone"
+                outcome = known[key]
+            except fat.Broken as reason:
+                outcome = str(reason)
+            if outcome not in order:
+                broken.append(f"write {number}, {name}: {outcome}")
+            else:
+                results[data] = outcome
+    kit.note(f"{count} writes to the ESP leave {len(results)} different files")
+    kit.holds(f"a power failure after {', '.join(broken[:12])} ({len(broken)} in all)", not broken)
+    return [(outcome, data) for data, outcome in results.items()]
+
+
 def full_esp(kit, segments):
     """No room: nothing changes and it says so, or the segment is replaced in place."""
     guest = kit.file("full.initrd", guest_with_esp(kit, segments, """
@@ -314,6 +357,7 @@ def run(kit):
     cases = list(damages(segments))
     killed = appender_killed(kit, segments)
     full_esp(kit, segments)
+    killed += every_write(kit, segments)
     killed += machine_killed(kit, segments)
     # Of the same bytes one boot tells all.
     distinct = {data: outcome for outcome, data in killed}

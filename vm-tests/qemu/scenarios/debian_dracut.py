@@ -14,7 +14,7 @@ install() { inst_hook pre-pivot 50 "$moddir/tell.sh"; }
 """
 # What this machine needs: more would only take longer.
 MODULES = "bash systemd systemd-initrd systemd-udevd systemd-journald systemd-tmpfiles udev-rules base fs-lib rootfs-block " \
-    "forestage tell"
+    "dracut-systemd forestage tell"
 
 
 def run(kit):

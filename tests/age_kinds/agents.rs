@@ -26,7 +26,8 @@ fn own_run() -> bool {
         .and_then(|()| mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE))
         .and_then(|()| mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), NONE));
     match made {
-        Ok(()) => fs::create_dir_all(AGENTS).is_ok(),
+        // Nobody is asked where systemd does not run.
+        Ok(()) => [AGENTS, "/run/systemd/system"].iter().all(|path| fs::create_dir_all(path).is_ok()),
         Err(error) => {
             say(&format!("SKIPPED age_kinds::agents: cannot make a mount namespace ({error}); run as root"));
             false

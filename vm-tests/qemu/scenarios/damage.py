@@ -270,7 +270,8 @@ def every_write(kit, segments):
     log.write_bytes(b"")
     node = {"driver": "blklogwrites", "node-name": "esp", "file": {"driver": "file", "filename": str(esp)},
             "log": {"driver": "file", "filename": str(log)}, "log-sector-size": 512}
-    extra = ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,drive=esp"]
+    # Merged requests have as many parts as one system call takes, and the log adds two: such a write fails.
+    extra = ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,drive=esp,request-merging=off"]
     told = kit.booted("writes", guest, [], "", memory=256, extra=extra)
     kit.equal("the appenders", [line for line in told.lines if re.fullmatch(r"\w+ \d", line)], ["none 0", "old 0", "again 0", "again 0", "full 0"])
     allowed = {"NONE": ["none", "new"], "OLD": ["old", "new"], "FULL": ["old", "none", "new"]}

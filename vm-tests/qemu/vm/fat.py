@@ -1,6 +1,7 @@
 """A reader of FAT32 as strict as firmware: files of the root directory, and what every crash would have left of them."""
 
 import struct
+from itertools import islice
 
 
 class Broken(Exception):
@@ -43,7 +44,8 @@ class Fat:
                 if entry[0] == 0xE5 or entry[11] & 0x08 or entry[:11] != name.ljust(11).encode():
                     continue
                 high, low, size = struct.unpack_from("<H", entry, 20)[0], *struct.unpack_from("<HI", entry, 26)
-                clusters = list(self.chain(high << 16 | low)) if size else []
+                # What is reserved behind the size may lead anywhere: a reader stops where the size says.
+                clusters = list(islice(self.chain(high << 16 | low), -(-size // self.size)))
                 if len(clusters) * self.size < size:
                     raise Broken("its chain of clusters is shorter than its size")
                 return b"".join(self._bytes(cluster) for cluster in clusters)[:size]

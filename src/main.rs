@@ -45,14 +45,18 @@ fn run() -> ExitCode {
 #[cfg(feature = "key-tools")]
 fn run_as(program: Program, name: &str, arguments: impl Iterator<Item = OsString>) -> Status {
     let console = Console::from_environment(&format!("{name}: "));
-    match program.parse(arguments) {
+    match program.parse(name, arguments) {
         Ok(invocation) => execute(invocation, &console).unwrap_or_else(|failure| {
             console.error(&failure);
             Status::Failed
         }),
         Err(refusal) => {
-            refusal.message.iter().for_each(|message| console.note(message));
-            console.note(&program.usage(name));
+            if let Some(message) = &refusal.message {
+                console.note(message);
+            }
+            if refusal.with_usage {
+                console.note(&program.usage(name));
+            }
             refusal.status
         }
     }

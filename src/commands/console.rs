@@ -65,7 +65,7 @@ impl Console {
     fn message(&self, priority: u8, colour: &str, prefix: &str, text: &dyn Display) {
         // Key and file names come from outside: none may steer the terminal.
         let text: String = text.to_string();
-        let text = text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "\u{fffd}");
+        let text = text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\0'), "\u{fffd}");
         let mut told = if self.colours && !colour.is_empty() {
             format!("\x1b[1;{colour}m{prefix}\x1b[0m{text}\n")
         } else {

@@ -38,6 +38,13 @@ pub fn ssh_to_age() -> Result<PathBuf, String> {
     locate("go-program", &["github.com/Mic92/ssh-to-age/cmd/ssh-to-age", "1.3.0", module])
 }
 
+#[allow(dead_code, reason = "only tests of keys need it")]
+pub fn ssh_to_pgp() -> Result<PathBuf, String> {
+    // 1.1.6, whose tag is none for Go.
+    let (package, version) = ("github.com/Mic92/ssh-to-pgp", "0.0.0-20250326091106-317b73bb193c");
+    locate("go-program", &[package, version, package])
+}
+
 /// Output of a command that has to succeed.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let Output { status, stdout, stderr } =

@@ -7,7 +7,9 @@
 
 mod desk; // a directory for one test
 mod diff; // recipients of files against those wanted
+mod gnupg; // GnuPG homes that are made
 mod new; // keys that are made, and their public sides
+mod docs; // the examples of docs/keys.md
 mod peers; // the programs that we compare with
 #[path = "../program/mod.rs"]
 mod program; // the program under test
@@ -15,3 +17,4 @@ mod program; // the program under test
 #[path = "../conformance/tools.rs"]
 mod tools; // finds and builds programs
 mod ssh_to_age; // beside the real ssh-to-age
+mod ssh_to_pgp; // beside the real ssh-to-pgp

@@ -26,6 +26,25 @@ pub fn ssh_to_age(test: &str) -> Option<&'static Path> {
     given(SSH_TO_AGE.get_or_init(tools::ssh_to_age), test)
 }
 
+/// The one that `SSH_TO_PGP` names, else that of the module proxy, which not every proxy has.
+pub fn ssh_to_pgp(test: &str) -> Option<&'static Path> {
+    static SSH_TO_PGP: OnceLock<Built> = OnceLock::new();
+    let built = || match std::env::var_os("SSH_TO_PGP").filter(|path| !path.is_empty()) {
+        Some(path) => Ok(path.into()),
+        None => tools::ssh_to_pgp(),
+    };
+    given(SSH_TO_PGP.get_or_init(built), test)
+}
+
+/// Whether gpg is there.
+pub fn gpg(test: &str) -> bool {
+    let found = Command::new("gpg").arg("--version").output().is_ok();
+    if !found {
+        skip(test, "there is no gpg");
+    }
+    found
+}
+
 /// Whether ssh-keygen is there.
 pub fn ssh_keygen(test: &str) -> bool {
     let found = Command::new("ssh-keygen").arg("-?").output().is_ok();

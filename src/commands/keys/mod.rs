@@ -10,9 +10,13 @@ pub mod list;
 #[cfg(feature = "key-tools")]
 pub mod new;
 #[cfg(feature = "key-tools")]
+pub mod new_gnupg;
+#[cfg(feature = "key-tools")]
 pub mod public;
 #[cfg(feature = "key-tools")]
 pub mod ssh_to_age;
+#[cfg(feature = "key-tools")]
+pub mod ssh_to_pgp;
 #[cfg(feature = "key-tools")]
 mod updatekeys;
 #[cfg(feature = "key-tools")]
@@ -33,12 +37,18 @@ pub enum Action {
     /// `keys new`.
     #[cfg(feature = "key-tools")]
     New(new::Options),
+    /// `keys new --openpgp`.
+    #[cfg(feature = "key-tools")]
+    NewGnupg(new_gnupg::Options),
     /// `keys public`.
     #[cfg(feature = "key-tools")]
     Public(public::Options),
     /// `keys ssh-to-age`.
     #[cfg(feature = "key-tools")]
     SshToAge(ssh_to_age::Options),
+    /// `keys ssh-to-pgp`.
+    #[cfg(feature = "key-tools")]
+    SshToPgp(ssh_to_pgp::Options),
 }
 
 /// Runs a subcommand.
@@ -50,8 +60,12 @@ pub fn run(action: &Action, console: &Console) -> Result<Status> {
         #[cfg(feature = "key-tools")]
         Action::New(options) => new::run(options, console),
         #[cfg(feature = "key-tools")]
+        Action::NewGnupg(options) => new_gnupg::run(options, console),
+        #[cfg(feature = "key-tools")]
         Action::Public(options) => public::run(options, console),
         #[cfg(feature = "key-tools")]
         Action::SshToAge(options) => ssh_to_age::run(options, console),
+        #[cfg(feature = "key-tools")]
+        Action::SshToPgp(options) => ssh_to_pgp::run(options, console),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     json::Writer,
     keys::{
         Access,
-        public::{PublicSide, Sides, sides},
+        public::{PublicSide, Sides, of_gnupg_home, sides},
     },
     plaintext::Plaintext,
 };
@@ -34,7 +34,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     if options.json {
         console.print(&to_json(&keys, &unread))?;
     } else {
-        let lines = keys.iter().flat_map(|key| key.recipients.iter().chain(&key.fingerprints));
+        // What a .sops.yaml names: of an OpenPGP key, the primary key.
+        let lines = keys.iter().flat_map(|key| key.recipients.iter().chain(key.fingerprints.first()));
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         console.print(text.as_bytes())?;
     }
@@ -51,6 +52,11 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
 }
 
 fn read(options: &Options, source: &str) -> Result<Sides> {
+    if let Place::File(path) = &options.input
+        && path.is_dir()
+    {
+        return Ok(of_gnupg_home(path));
+    }
     let text = key_file::read(&options.input).map_err(Failure::new)?;
     Ok(sides(source, &text, &options.access))
 }

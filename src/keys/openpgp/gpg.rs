@@ -68,6 +68,34 @@ impl Gpg {
     }
 
     fn run(&self, message: &[u8], limit: Duration) -> Result<Zeroizing<Vec<u8>>, Reason> {
+        let (output, complaint) = self.say(&["-d"], message, limit)?;
+        let length = output.len();
+        if !DATA_KEY.contains(&length) {
+            let reason = format!("gpg printed {length} bytes, and a data key has 32; it said: {complaint}");
+            return Err(reason.into());
+        }
+        Ok(output)
+    }
+
+    /// Runs gpg for another purpose than opening a message, for so long, and gives what it printed. The error tells what
+    /// it said.
+    #[cfg(feature = "key-tools")]
+    pub fn run_for(
+        &self,
+        arguments: &[&str],
+        input: &[u8],
+        limit: Duration,
+    ) -> Result<Zeroizing<Vec<u8>>, Reason> {
+        self.say(arguments, input, limit).map(|(output, _)| output)
+    }
+
+    /// What gpg printed, and what it complained about.
+    fn say(
+        &self,
+        arguments: &[&str],
+        input: &[u8],
+        limit: Duration,
+    ) -> Result<(Zeroizing<Vec<u8>>, Cow<'static, str>), Reason> {
         let start = Instant::now();
         let Some(program) = find(&self.program) else {
             let name = Path::new(&self.program).display();
@@ -84,8 +112,8 @@ impl Gpg {
         if asleep.is_empty() {
             command.arg("--no-autostart");
         }
-        command.arg("-d");
-        let said = program::talk(&mut command, message, limit.saturating_sub(start.elapsed()), MAX_OUTPUT);
+        command.args(arguments);
+        let said = program::talk(&mut command, input, limit.saturating_sub(start.elapsed()), MAX_OUTPUT);
         for agent in asleep {
             let Some(gpgconf) = &gpgconf else { break };
             // There may be none, since gpg did not need it.
@@ -94,15 +122,10 @@ impl Gpg {
         }
         let said = said?;
         let complaint = if said.complaint.is_empty() { "nothing".into() } else { Cow::from(said.complaint) };
-        let length = said.output.len();
         if !said.status.success() {
             return Err(format!("gpg failed ({}); it said: {complaint}", said.status).into());
         }
-        if !DATA_KEY.contains(&length) {
-            let reason = format!("gpg printed {length} bytes, and a data key has 32; it said: {complaint}");
-            return Err(reason.into());
-        }
-        Ok(said.output)
+        Ok((said.output, complaint))
     }
 
     /// The daemons of this home that do not run.

@@ -116,7 +116,7 @@ fn told(output: &Output) -> (Option<i32>, String) {
 
 /// What a segment alone looks like, in a file that did not exist.
 fn alone(finished: &[u8]) -> Vec<u8> {
-    finished[(BASE.len() + 4).next_multiple_of(4)..].to_vec()
+    finished[(BASE.len() + 16).next_multiple_of(4)..].to_vec()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -59,10 +59,12 @@ struct Change {
     in_place: bool,
 }
 
+/// Sixteen zeros at least stand in front of a segment, and where one was (an empty part); four in front of others.
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().fold(Vec::new(), |mut all, part| {
-        let zeros = all.iter().rev().take(4).take_while(|byte| **byte == 0).count();
-        let missing = if all.is_empty() { 0 } else { 4 - zeros };
+        let wanted = if part.is_empty() || part.starts_with(b"0707") { 16 } else { 4 };
+        let zeros = all.iter().rev().take(wanted).take_while(|byte| **byte == 0).count();
+        let missing = if all.is_empty() { 0 } else { wanted - zeros };
         all.resize((all.len() + missing).next_multiple_of(4), 0);
         all.extend_from_slice(part);
         all
@@ -80,7 +82,7 @@ fn changes() -> Vec<Change> {
         append("after a cut", Some(joined(&[FRONT, &old[..4000]])), joined(&[FRONT, &new]), false),
         append("replace", Some(joined(&[FRONT, &old, BEHIND])), joined(&[FRONT, &new, BEHIND]), false),
         append("replace in place", Some(joined(&[FRONT, &old])), joined(&[FRONT, &new]), true),
-        remove("remove", Some(joined(&[FRONT, &old, BEHIND])), joined(&[FRONT, BEHIND]), false),
+        remove("remove", Some(joined(&[FRONT, &old, BEHIND])), joined(&[FRONT, b"", BEHIND]), false),
         remove("remove in place", Some(joined(&[FRONT, &old])), joined(&[FRONT, b""]), true),
     ]
 }

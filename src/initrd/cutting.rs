@@ -79,14 +79,18 @@ impl Cutting {
     }
 }
 
-/// Where a segment begins that is put behind `length` bytes of others: at a multiple of 4, with four zeros or more in
-/// front. Without them the kernel's reader of lz4 takes what follows for one more block, says "Decoding failed" and
-/// drops the segment.
+/// Zeros that stand in front of a segment. The kernel's reader of lz4 needs four: without them it takes what follows for
+/// one more block, says "Decoding failed" and drops the segment. Twelve more, since zeros may be the end of the blocks:
+/// the last bytes of an archive are zeros, and lz4 copies up to twelve of them as they are.
+const ZEROS: usize = 16;
+
+/// Where a segment begins that is put behind `length` bytes of others: at a multiple of 4, with [`ZEROS`] in front.
 pub(super) fn behind<S: ReadAt + ?Sized>(others: &S, length: u64) -> io::Result<u64> {
-    let mut last = [0; 4];
-    let from = length.saturating_sub(4);
-    let got = others.fill_at(&mut last, from)?.min(usize::try_from(length.saturating_sub(from)).unwrap_or(4));
+    let mut last = [0; ZEROS];
+    let from = length.saturating_sub(ZEROS as u64);
+    let got = others.fill_at(&mut last, from)?;
+    let got = got.min(usize::try_from(length.saturating_sub(from)).unwrap_or(ZEROS));
     let zeros = last.get(..got).unwrap_or_default().iter().rev().take_while(|byte| **byte == 0).count();
-    let missing = if length == 0 { 0 } else { 4_u64.saturating_sub(zeros as u64) };
-    Ok(cpio::aligned(length.saturating_add(missing)))
+    let missing = if length == 0 { 0 } else { ZEROS.saturating_sub(zeros) };
+    Ok(cpio::aligned(length.saturating_add(missing as u64)))
 }

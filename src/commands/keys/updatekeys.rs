@@ -168,3 +168,67 @@ fn quoted(word: &[u8]) -> Vec<u8> {
     quoted.push(b'\'');
     quoted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sops::{metadata::KeyEntry, rules::Selector};
+
+    fn metadata(groups: usize, shamir_threshold: usize) -> Metadata {
+        let entry =
+            |kind, recipient: &str| KeyEntry { kind, recipient: recipient.to_owned(), enc: Vec::new() };
+        let group = vec![entry(KeyKind::Kms, "arn:a+arn:r|c:d|p"), entry(KeyKind::Age, "ssh-rsa AAAA it's")];
+        Metadata {
+            groups: vec![group; groups],
+            shamir_threshold,
+            last_modified: String::new(),
+            mac: Vec::new(),
+            mac_only_encrypted: false,
+            selector: Selector::default(),
+            version: String::new(),
+        }
+    }
+
+    #[test]
+    fn thresholds_are_reached_in_steps() {
+        for ((groups, has), (count, wanted), expected) in [
+            ((1, 0), (1, 1), &[][..]),
+            ((1, 0), (3, 3), &[]),
+            ((1, 0), (3, 2), &[2]),
+            ((1, 1), (3, 3), &[2, 3]),
+            ((1, 0), (9, 4), &[2, 3, 4]),
+            ((3, 2), (3, 2), &[]),
+            ((3, 2), (3, 3), &[3]),
+            ((3, 3), (3, 2), &[2]),
+            ((3, 3), (2, 2), &[]),
+            ((5, 3), (1, 1), &[]),
+        ] {
+            let recipient = Recipient { kind: KeyKind::Age, name: String::new() };
+            let wanted = Wanted { rule: 1, groups: vec![vec![recipient]; count], threshold: wanted };
+            assert_eq!(steps(&metadata(groups, has), &wanted), expected, "{groups} {has} {count}");
+        }
+    }
+
+    #[test]
+    fn what_is_copied_needs_no_network() {
+        assert_eq!(copied_key(&metadata(1, 0)), b"--age 'ssh-rsa AAAA it'\\''s'");
+        let mut cloud = metadata(1, 0);
+        cloud.groups.iter_mut().for_each(|group| group.truncate(1));
+        assert_eq!(copied_key(&cloud), b"--kms arn:a+arn:r");
+    }
+
+    #[test]
+    fn words_of_a_shell() {
+        for (path, word) in [
+            ("a/b_c.yaml", "a/b_c.yaml"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$(x)`y`\n", "'$(x)`y`\n'"),
+            ("~", "'~'"),
+            ("-x", "./-x"),
+            ("", "''"),
+        ] {
+            assert_eq!(argument(Path::new(path)), word.as_bytes(), "{path}");
+        }
+    }
+}

@@ -323,3 +323,98 @@ fn trimmed(text: &[u8]) -> &[u8] {
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::fixtures as f, *};
+
+    #[test]
+    fn lines() {
+        let key = f::SSH_PUBLIC.split(' ').nth(1).unwrap();
+        let ed25519 = |result: Result<PublicKey, GoError>| matches!(result, Ok(PublicKey::Ed25519(_)));
+        for line in [
+            f::SSH_PUBLIC.to_owned(),
+            format!("{} a comment\r", f::SSH_PUBLIC),
+            format!("ssh-ed25519\t{key}"),
+            format!("restrict,command=\"a \\\" b\" ssh-ed25519 {key}"),
+        ] {
+            assert!(ed25519(authorized_key(line.as_bytes())), "{line}");
+        }
+        for line in [format!("host ssh-ed25519 {key}"), format!("@revoked * ssh-ed25519 {key} c")] {
+            assert!(ed25519(known_host(line.as_bytes())), "{line}");
+        }
+        let ignored = "ssh: no key found; last parsing error for ignored line:";
+        for (line, error) in [
+            ("ssh-ed25519".to_owned(), NO_KEY.to_owned()),
+            ("# ssh-ed25519 AAAA".to_owned(), NO_KEY.to_owned()),
+            ("ssh-ed25519 AAAA".to_owned(), format!("{ignored} {SHORT}")),
+            (
+                format!("ssh-ed25519 {}", key.get(..41).unwrap()),
+                format!("{ignored} illegal base64 data at input byte 40"),
+            ),
+            (
+                format!("{} ", f::SSH_PUBLIC.replace("AAAAC3", "AAAAC=")),
+                format!("{ignored} illegal base64 data at input byte 5"),
+            ),
+            ("ssh-x AAAABXNzaC14AAAAAA==".to_owned(), format!("{ignored} ssh: unknown key algorithm: ssh-x")),
+        ] {
+            assert_eq!(authorized_key(line.as_bytes()), Err(error), "{line}");
+        }
+        for (line, error) in [
+            ("garbage", "EOF"),
+            ("a b", "ssh: invalid entry in known_hosts data"),
+            ("a b c d e f", "ssh: invalid entry in known_hosts data"),
+            ("a b c", "illegal base64 data at input byte 0"),
+            ("@a b c", SHORT),
+        ] {
+            assert_eq!(known_host(line.as_bytes()), Err(error.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn base64_as_go_decodes_it() {
+        for (text, result) in [
+            ("", Ok(&b""[..])),
+            ("AQID", Ok(b"\x01\x02\x03")),
+            ("AQ\r\nID", Ok(b"\x01\x02\x03")),
+            ("AQI=", Ok(b"\x01\x02")),
+            ("AQ==", Ok(b"\x01")),
+            ("AR==", Ok(b"\x01")),
+            ("AQ", Err(0)),
+            ("AQIDBA", Err(4)),
+            ("A===", Err(1)),
+            ("=", Err(0)),
+            ("AQ=", Err(3)),
+            ("AQ=x", Err(2)),
+            ("AQ==x", Err(4)),
+            ("AQI=AQID", Err(4)),
+            ("AQI*", Err(3)),
+        ] {
+            let expected = result
+                .map(<[u8]>::to_vec)
+                .map_err(|at: usize| format!("illegal base64 data at input byte {at}"));
+            assert_eq!(base64(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn private_keys() {
+        let said = |file: &str, passphrase: &str| match private_key(file.as_bytes(), passphrase.as_bytes()) {
+            Ok(key) => key.go_type().to_owned(),
+            Err(error) => error,
+        };
+        for (file, passphrase, expected) in [
+            (f::SSH, "", "*ed25519.PrivateKey"),
+            (f::SSH, "x", "ssh: key is not password protected"),
+            (f::SSH_RSA, "", "*rsa.PrivateKey"),
+            (f::SSH_PROTECTED, "", "ssh: this private key is passphrase protected"),
+            (f::SSH_PROTECTED, "x", "x509: decryption password incorrect"),
+            (f::PKCS8, "", "ed25519.PrivateKey"),
+            (f::PKCS8, "x", "ssh: not an encrypted key"),
+            (f::SSH_PUBLIC, "", NO_KEY),
+            ("-----BEGIN X-----\nAAAA\n-----END X-----\n", "", "ssh: unsupported key type \"X\""),
+        ] {
+            assert_eq!(said(file, passphrase), expected);
+        }
+    }
+}

@@ -7,9 +7,7 @@ takes over /run/secrets.
 """
 
 import json
-import os
 
-from vm.boot import JOBS
 
 SECONDS = 60
 
@@ -117,10 +115,7 @@ def in_stage_1(kit, told, values):
     inside, *again = [int(line.split()[-2]) for line in told.lines if " secrets in place after " in line]
     kit.note(f"again in quiet, ms: {', '.join(f'{time / 1000:.1f}' for time in again)}")
     kit.note(f"forestage stage1: {inside / 1000:.1f} ms inside; its unit {ours / 1000:.1f} ms, a `true` unit beside it {beside / 1000:.1f} ms")
-    if os.getloadavg()[0] < 1.5 * JOBS:
-        kit.holds(f"stage 1 takes {inside} us", inside <= 20_000)
-    else:
-        kit.note("others use this machine: its times were not judged")
+    # Noted, not judged: by the clock of an emulated machine nothing is decided. The scenario stage1_time counts instructions.
 
 
 def in_stage_2(kit, told, values):

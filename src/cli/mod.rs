@@ -88,7 +88,8 @@ Options of check:
                     as above
 
 Options of decrypt (FILE: /dev/stdin for standard input, then with --format):
-  --identity FILE   age key file or ssh private key; then no other source is read (may be repeated)
+  --identity FILE   age, ssh or OpenPGP private key, or GnuPG home; then no other source is read
+                    (may be repeated)
   --format F        yaml, json, dotenv, ini or binary, for input and output; by default the suffix of
                     FILE tells, and any other suffix means binary
   --input-type F, --output-type F
@@ -120,8 +121,8 @@ Options of status:
 Options of keys: see `forestage keys --help`.
 
 Without --identity, identities come from the manifest and from where sops looks: SOPS_AGE_KEY,
-SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, ~/.config/sops/age/keys.txt,
-~/.ssh/id_ed25519.
+SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, SOPS_AGE_SSH_PRIVATE_KEY_FILE, SOPS_AGE_SSH_PRIVATE_KEY_CMD,
+~/.config/sops/age/keys.txt, ~/.ssh/id_ed25519, ~/.ssh/id_rsa, GNUPGHOME or ~/.gnupg.
 
 Exit status: 0 done; 1 failed; 2 wrong command line; 3 some secrets failed, the others landed (check:
 something does not match); 4 no identity opens the files; 5 stale or missing (initrd verify;

@@ -133,15 +133,18 @@ pub fn open(wanted: &[Wanted], read: Read, keyring: &Keyring) -> Vec<Opened> {
             }
         }
     };
-    // A thread costs as much as opening a small file: one file needs none.
-    let helpers = if files.len() < 2 { 0 } else { parallelism().min(files.len()) - 1 };
-    thread::scope(|scope| {
-        for _ in 0..helpers {
-            // Without a thread the work is done all the same, only later.
-            drop(thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work));
-        }
+    // A thread, and even room for one, costs as much as opening a small file: one file needs none.
+    if files.len() < 2 {
         work();
-    });
+    } else {
+        thread::scope(|scope| {
+            for _ in 1..parallelism().min(files.len()) {
+                // Without a thread the work is done all the same, only later.
+                drop(thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work));
+            }
+            work();
+        });
+    }
     opened.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 

@@ -5,7 +5,7 @@
 //! path and for at most two seconds.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -45,7 +45,9 @@ struct Table {
     /// What one of its names is called in messages.
     noun: &'static str,
     path: PathBuf,
-    ids: OnceCell<std::result::Result<BTreeMap<String, u32>, String>>,
+    bytes: OnceCell<std::result::Result<Vec<u8>, String>>,
+    /// What was asked for already: a thousand secrets have few owners.
+    known: RefCell<BTreeMap<String, Option<u32>>>,
 }
 
 impl Owners {
@@ -68,8 +70,8 @@ impl Owners {
     }
 
     fn files(root: &Root, passwd: PathBuf, group: PathBuf, getent: bool) -> Self {
-        let passwd = Table { database: "passwd", noun: "user", path: passwd, ids: OnceCell::new() };
-        let group = Table { database: "group", noun: "group", path: group, ids: OnceCell::new() };
+        let passwd = Table::new("passwd", "user", passwd);
+        let group = Table::new("group", "group", group);
         Self(Source::Files { root: root.clone(), passwd, group, getent })
     }
 
@@ -109,19 +111,31 @@ impl Owners {
 }
 
 impl Table {
+    fn new(database: &'static str, noun: &'static str, path: PathBuf) -> Self {
+        Self { database, noun, path, bytes: OnceCell::new(), known: RefCell::default() }
+    }
+
     fn id(&self, root: &Root, name: &str, getent: bool) -> Result<u32> {
-        let ids = self.ids.get_or_init(|| match input::read_file(root, &self.path, input::MAX_SIZE) {
-            Ok(bytes) => Ok(parse(&bytes)),
-            Err(failure) => Err(failure.headline),
+        let bytes = self.bytes.get_or_init(|| {
+            let bytes = input::read_file(root, &self.path, input::MAX_SIZE);
+            bytes.map(|bytes| bytes.to_vec()).map_err(|failure| failure.headline)
         });
-        let path = root.join(&self.path);
-        let first = match ids {
-            Ok(ids) => match ids.get(name) {
-                Some(&id) => return Ok(id),
-                None => "no such name".to_owned(),
-            },
+        let first = match bytes {
+            Ok(bytes) => {
+                let known = self.known.borrow().get(name).copied();
+                let found = known.unwrap_or_else(|| {
+                    let found = find(bytes, name);
+                    self.known.borrow_mut().insert(name.to_owned(), found);
+                    found
+                });
+                match found {
+                    Some(id) => return Ok(id),
+                    None => "no such name".to_owned(),
+                }
+            }
             Err(error) => error.clone(),
         };
+        let path = root.join(&self.path);
         let failure = Failure::new(format!("there is no {} {name:?}", self.noun))
             .fact(&path.display().to_string(), first)
             .fix(format!("declare the {0}, or give its number", self.noun));
@@ -132,23 +146,18 @@ impl Table {
     }
 }
 
-/// Names and ids of passwd or group: in both, the first field is the name and the third the id. Of two lines with a
+/// The id of a name in passwd or group: in both, the first field is the name and the third the id. Of two lines with the
 /// name the first counts; what is no such line is passed over, as the C library does.
-fn parse(bytes: &[u8]) -> BTreeMap<String, u32> {
-    let mut ids = BTreeMap::new();
-    for line in bytes.split(|&byte| byte == b'\n') {
-        let mut fields = line.split(|&byte| byte == b':');
-        let (Some(name), Some(id)) = (fields.next(), fields.nth(1)) else { continue };
-        let (Ok(name), Ok(id)) = (std::str::from_utf8(name), std::str::from_utf8(id)) else { continue };
-        // Lines of NIS, and comments.
-        if name.is_empty() || name.starts_with(['+', '-', '#']) || id.starts_with('+') {
-            continue;
-        }
-        if let Ok(id) = id.parse() {
-            ids.entry(name.to_owned()).or_insert(id);
-        }
+fn find(bytes: &[u8], name: &str) -> Option<u32> {
+    // Lines of NIS, and comments.
+    if name.is_empty() || name.starts_with(['+', '-', '#']) {
+        return None;
     }
-    ids
+    bytes.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.strip_prefix(name.as_bytes())?.strip_prefix(b":")?.split(|&byte| byte == b':');
+        let id = str::from_utf8(fields.nth(1)?).ok()?;
+        if id.starts_with('+') { None } else { id.parse().ok() }
+    })
 }
 
 /// The id that `getent` finds, or why it finds none.
@@ -159,7 +168,7 @@ fn ask_getent(database: &str, name: &str) -> std::result::Result<u32, String> {
     command.args([database, "--", name]).env_clear().stderr(Stdio::null());
     let (output, _) = program::ask(&mut command, PATIENCE, MAX_ANSWER)?;
     // It also finds numbers, which are not names.
-    parse(&output).remove(name).ok_or_else(|| "no such name".to_owned())
+    find(&output, name).ok_or_else(|| "no such name".to_owned())
 }
 
 #[cfg(test)]
@@ -184,7 +193,6 @@ mod tests {
             toobig:x:4294967296:0::/:\n\
             \xff:x:8:8::/:\n\
             last:x:9:9::/:";
-        let ids = parse(passwd);
         let cases = [
             ("root", Some(0)),
             ("alice", Some(1000)),
@@ -199,7 +207,7 @@ mod tests {
             ("+nis", None),
         ];
         for (name, id) in cases {
-            assert_eq!(ids.get(name).copied(), id, "{name}");
+            assert_eq!(find(passwd, name), id, "{name}");
         }
     }
 

@@ -118,7 +118,7 @@ impl Later {
     ) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
         match self.kind {
             #[cfg(feature = "plugins")]
-            Kind::Plugin(ref plugin) => plugin.open(file, &outside.plugins, outside.person()),
+            Kind::Plugin(ref plugin) => plugin.open(file, outside.plugins(), outside.person()),
             #[cfg(feature = "passphrase")]
             Kind::Encrypted(ref identities) => {
                 open_with(self.reveal_identities(identities, source, outside), file, recipient)
@@ -155,7 +155,7 @@ impl Later {
     ) -> &Result<Found, String> {
         self.revealed.get_or_init(|| {
             let what = format!("the age identities in {source}");
-            let text = outside.passphrases.unlock(&what, |passphrase| identities.open(passphrase))?;
+            let text = outside.passphrases().unlock(&what, |passphrase| identities.open(passphrase))?;
             Ok(Found::of(Content::Age, &text))
         })
     }
@@ -170,7 +170,7 @@ impl Later {
     ) -> &Result<Found, String> {
         self.revealed.get_or_init(|| {
             let what = format!("the SSH key {source}");
-            let key = outside.passphrases.unlock(&what, |passphrase| key.unlock(passphrase))?;
+            let key = outside.passphrases().unlock(&what, |passphrase| key.unlock(passphrase))?;
             Ok(Found::of_ssh(key, converts))
         })
     }

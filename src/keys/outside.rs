@@ -6,7 +6,7 @@
     allow(dead_code, unused_imports, unused_variables, clippy::unused_self)
 )]
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, sync::OnceLock};
 
 #[cfg(feature = "passphrase")]
 use super::passphrase::{Passphrases, Policy};
@@ -24,34 +24,48 @@ pub struct Access {
     pub plugin_path: Vec<PathBuf>,
 }
 
-/// The ways out that a keyring has.
+/// The ways out that a keyring has. None is prepared before it is needed; a keyring without access has none.
 #[derive(Default)]
 pub(super) struct Outside {
+    access: Option<Access>,
     #[cfg(feature = "passphrase")]
-    pub passphrases: Passphrases,
+    passphrases: OnceLock<Passphrases>,
     #[cfg(feature = "plugins")]
-    pub plugins: Surroundings,
+    plugins: OnceLock<Surroundings>,
 }
 
 impl Outside {
     pub(super) fn new(access: &Access) -> Self {
-        Self {
-            #[cfg(feature = "passphrase")]
-            passphrases: Passphrases::new(Policy {
-                file: access.passphrase_file.clone(),
-                prompt: !access.no_prompt,
-                ..Policy::from_environment()
-            }),
-            #[cfg(feature = "plugins")]
-            plugins: Surroundings::new(plugin_path(access), env::vars_os()),
-        }
+        Self { access: Some(access.clone()), ..Self::default() }
+    }
+
+    #[cfg(feature = "passphrase")]
+    pub(super) fn passphrases(&self) -> &Passphrases {
+        self.passphrases.get_or_init(|| {
+            self.access.as_ref().map_or_else(Passphrases::default, |access| {
+                Passphrases::new(Policy {
+                    file: access.passphrase_file.clone(),
+                    prompt: !access.no_prompt,
+                    ..Policy::from_environment()
+                })
+            })
+        })
+    }
+
+    #[cfg(feature = "plugins")]
+    pub(super) fn plugins(&self) -> &Surroundings {
+        self.plugins.get_or_init(|| {
+            self.access.as_ref().map_or_else(Surroundings::default, |access| {
+                Surroundings::new(plugin_path(access), env::vars_os())
+            })
+        })
     }
 
     /// Who answers the questions of plugins.
     #[cfg(feature = "plugins")]
     pub(super) fn person(&self) -> &dyn Person {
         #[cfg(feature = "passphrase")]
-        return &self.passphrases;
+        return self.passphrases();
         #[cfg(not(feature = "passphrase"))]
         return &super::plugin::Nobody;
     }

@@ -1,12 +1,10 @@
 //! Bytes that are wiped when dropped, and never shown.
 
-use std::{fmt, ops::Deref};
-
-use zeroize::{Zeroize, Zeroizing};
+use std::{fmt, hint::black_box, ops::Deref};
 
 /// Secret bytes: wiped when dropped, compared and hashed as bytes, hidden from `{:?}`.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Plaintext(Zeroizing<Vec<u8>>);
+pub struct Plaintext(Vec<u8>);
 
 impl Plaintext {
     /// The bytes, to be changed in place. Growing them may leave an unwiped copy behind: reserve first.
@@ -27,9 +25,18 @@ impl Plaintext {
             // A quarter more than needed: enough for steady growth, little waste behind a large value.
             let mut grown = Vec::with_capacity(needed.saturating_add(needed / 4).max(64));
             grown.extend_from_slice(&self.0);
-            self.0 = Zeroizing::new(grown);
+            *self = Self(grown);
         }
         self.0.extend_from_slice(bytes);
+    }
+}
+
+impl Drop for Plaintext {
+    /// Not by `zeroize`, which writes byte by byte: a long value shows that.
+    fn drop(&mut self) {
+        self.0.clear();
+        self.0.resize(self.0.capacity(), 0);
+        black_box(&mut self.0);
     }
 }
 
@@ -38,14 +45,14 @@ impl Plaintext {
 #[inline(never)]
 #[expect(clippy::large_stack_arrays, reason = "the stack is what it is about")]
 pub fn wipe_stack() {
-    // Deeper than all but the strangest documents go; the pages were touched before.
+    // Deeper than all but the strangest documents go. Not `zeroize`, which writes byte by byte.
     let mut left = [0_u8; 64 << 10];
-    left.zeroize();
+    black_box(&mut left);
 }
 
 impl From<Vec<u8>> for Plaintext {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(bytes)
     }
 }
 

@@ -19,6 +19,10 @@ pub fn sops(version: &str) -> Result<PathBuf, String> {
     locate("sops", &[version])
 }
 
+pub fn gnupg24() -> Result<PathBuf, String> {
+    locate("gnupg24", &[])
+}
+
 /// It writes keys and messages of go-crypto into a directory.
 pub fn go_crypto() -> Result<PathBuf, String> {
     locate("go-source", &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openpgp/go-crypto")])

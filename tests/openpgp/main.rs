@@ -3,6 +3,7 @@
 //!
 //!     cargo test --test openpgp [-- WORD...]     only checks whose name contains one of the words
 //!     FORESTAGE_CACHE=DIR   where sops, the Go programs and GnuPG 2.4 are kept (default target/cache)
+//!     SSH_TO_PGP=PATH       an ssh-to-pgp to compare with (default: from the Go module proxy)
 //!     GPG24=PATH            a gpg of version 2.4 to take beside that of PATH (default: Debian's, into the cache)
 //!
 //! Keys are made for the run and lie on a RAM file system meanwhile.

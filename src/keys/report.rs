@@ -7,7 +7,7 @@ use crate::{
     sops::metadata::{KeyKind, Metadata},
 };
 
-use super::{Attempt, Keyring, Listed, Unread, kind::AgeKind, name_of};
+use super::{Keyring, Listed, Unread, kind::AgeKind, name_of, open::Attempt};
 
 /// How many lines a fact may have.
 const LINES: usize = 10;

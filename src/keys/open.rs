@@ -84,6 +84,12 @@ impl Keyring {
     #[cfg(feature = "openpgp")]
     fn open_openpgp(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
         let places = self.places.iter().filter(|place| place.holds.meets(Kinds::OPENPGP));
+        if group.iter().any(|entry| entry.kind == KeyKind::Pgp) {
+            // A message that is damaged asks for no key, and what was tried is to be told.
+            places.clone().for_each(|place| {
+                place.found();
+            });
+        }
         group.iter().filter(|entry| entry.kind == KeyKind::Pgp).find_map(|entry| {
             let keys = places.clone().flat_map(|place| &place.found().openpgp);
             attempt.note(entry, openpgp::open(keys, &entry.enc))
@@ -412,11 +418,14 @@ mod tests {
             &format!("/keys.txt: {}: not among them", f::C_PUBLIC),
             "its armor begins with another line",
             "/keys.txt: line 2: not an age identity",
-            &format!("add {} to .sops.yaml", f::C_PUBLIC),
+            "take the file from before its key entry was damaged",
         ] {
             assert!(told.contains(part), "{part} in {told}");
         }
         assert!(!told.contains("nonsense") && !told.contains("AGE-SECRET"));
+        let others = metadata(vec![vec![entry(f::B_PUBLIC, "sealed")]], 0);
+        let told = keyring(f::C).open(&others).err().unwrap().to_string();
+        assert!(told.contains(&format!("add {} to .sops.yaml", f::C_PUBLIC)), "{told}");
         let none = Keyring::default().open(&metadata(vec![vec![]], 0)).err().unwrap().to_string();
         assert!(none.contains("nothing: there is no identity"), "{none}");
     }

@@ -396,6 +396,7 @@ mod tests {
         let told = failure.to_string();
         assert!(told.contains("key groups:   3, of which 2 are needed, 1 opened"), "{told}");
         assert!(told.contains("opens its key group"), "{told}");
+        assert!(told.contains("identities of more of its key groups"), "{told}");
         // One group is the whole key, whatever the threshold.
         let one = metadata(vec![vec![entry(f::A_PUBLIC, f::ENTRY_A)]], 5);
         assert_eq!(opened(&keyring(f::A), &one).as_deref(), Some(&f::DATA_KEY_A[..]));
@@ -428,6 +429,12 @@ mod tests {
         assert!(told.contains(&format!("add {} to .sops.yaml", f::C_PUBLIC)), "{told}");
         let none = Keyring::default().open(&metadata(vec![vec![]], 0)).err().unwrap().to_string();
         assert!(none.contains("nothing: there is no identity"), "{none}");
+        let pgp = KeyEntry { kind: KeyKind::Pgp, ..entry("AB12", "sealed") };
+        let none = Keyring::default().open(&metadata(vec![vec![pgp]], 0)).err().unwrap().to_string();
+        assert!(none.contains("give it an OpenPGP key: sops.gnupg.home"), "{none}");
+        let empty = keyring("# nothing\n").open(&others).err().unwrap().to_string();
+        assert!(empty.contains("nothing: no identity could be read"), "{empty}");
+        assert!(empty.contains("/keys.txt: it holds no identity"), "{empty}");
     }
 
     #[test]

@@ -153,6 +153,9 @@ impl Tried<'_> {
                 None => "take the file from before its key entry was damaged, or encrypt it again".into(),
             });
         }
+        if self.metadata.groups.len() > 1 && !self.opened.is_empty() {
+            return Some("give it identities of more of its key groups".into());
+        }
         let others = self.identities.iter().filter(|identity| !self.opens(identity) && !is_plugin(identity));
         let recipient = others.flat_map(|identity| &identity.recipients).next()?;
         Some(format!("add {recipient} to .sops.yaml, then run sops updatekeys on the file"))

@@ -47,9 +47,11 @@ bench: $(BINARY) setup-test
 
 # The package: the program, and what runs it in stage 1 and around the initrd on other distributions than NixOS.
 # DESTDIR is put in front of everything, PREFIX is where the system looks (/usr; units and hooks name it).
+# NAMES are other programs' names that it answers to as well: sops-install-secrets ssh-to-age ssh-to-pgp sops-init-gpg-key.
 PREFIX := /usr
+NAMES :=
 install: $(BINARY)
-	boot-hooks/install "$(BINARY)" "$(DESTDIR)" "$(PREFIX)"
+	boot-hooks/install "$(BINARY)" "$(DESTDIR)" "$(PREFIX)" $(NAMES)
 
 # Real kernels under QEMU, with real systemd: what became of the secrets of the initrd.
 vm-tests: $(BINARY)

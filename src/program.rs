@@ -23,7 +23,7 @@ pub type Answer = (Zeroizing<Vec<u8>>, ExitStatus);
 /// has not ended within `limit`. What it started itself is not, and nobody waits for that either.
 pub fn ask(command: &mut Command, limit: Duration, max_size: usize) -> Result<Answer, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let late = || format!("{name} did not end within {} s", limit.as_secs());
+    let late = || format!("{name} did not end within {} s", seconds(limit));
     let deadline = Instant::now().checked_add(limit).ok_or_else(late)?;
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot run {name}: {error}"))?;
@@ -54,7 +54,7 @@ pub struct Said {
 /// The error tells what the program said on standard error until then.
 pub fn talk(command: &mut Command, input: &[u8], limit: Duration, max_size: usize) -> Result<Said, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let late = || format!("{name} did not end within {} s", limit.as_secs());
+    let late = || format!("{name} did not end within {} s", seconds(limit));
     let deadline = Instant::now().checked_add(limit).ok_or_else(late)?;
     let command =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -84,6 +84,11 @@ pub fn talk(command: &mut Command, input: &[u8], limit: Duration, max_size: usiz
             Err(if complaint.is_empty() { reason } else { format!("{reason}; it said: {complaint}") })
         }
     }
+}
+
+/// Whole seconds, for people: a limit may have been cut by what came before.
+fn seconds(limit: Duration) -> u64 {
+    limit.saturating_add(Duration::from_millis(500)).as_secs()
 }
 
 /// How long a program's standard error may stay open after it.

@@ -82,6 +82,9 @@ impl Found {
                 }
             }
         }
+        if found.identities.is_empty() && found.later.is_empty() && found.unread.is_empty() {
+            found.skip("it holds no identity");
+        }
         found
     }
 
@@ -217,6 +220,19 @@ fn is_openpgp(file: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::fixtures as f, *};
+
+    #[test]
+    fn what_is_empty_says_so() {
+        for content in [Content::Any, Content::Age, Content::AgeWords] {
+            for text in ["", "\n", "# note\n\n# AGE-SECRET-KEY-1\n"] {
+                assert_eq!(
+                    Found::of(content, text.as_bytes()).unread,
+                    ["it holds no identity"],
+                    "{content:?} {text:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_bad_line_costs_that_line() {

@@ -20,7 +20,7 @@ use super::{
     found::Content,
     ssh::{self, Protected},
 };
-use super::{age_file::AgeFile, found::Found, identity::Identity, outside::Outside};
+use super::{age_file::AgeFile, found::Found, identity::Identity, open, outside::Outside};
 
 /// An identity that is not simply there.
 pub(super) struct Later {
@@ -183,8 +183,8 @@ fn open_with(
     recipient: &str,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     let found = found.as_ref().map_err(Clone::clone)?;
-    let mut budget = super::MISNAMED;
-    match (super::open_with(found.identities.iter(), file, recipient, &mut budget), found.unread.first()) {
+    let mut budget = open::MISNAMED;
+    match (open::open_with(found.identities.iter(), file, recipient, &mut budget), found.unread.first()) {
         (Ok(Some(part)), _) => Ok(Some(part)),
         (_, Some(reason)) => Err(reason.clone()),
         (Ok(None), None) => Ok(None),

@@ -10,8 +10,8 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// The largest identity file, in bytes.
-pub(super) const MAX_FILE: usize = 1 << 20;
+/// The largest identity file, in bytes: as large as age and sops take one.
+pub(super) const MAX_FILE: usize = 16 << 20;
 
 /// How long a FIFO may take to deliver an identity.
 const FIFO_LIMIT: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use crate::{
     sops::metadata::{KeyKind, Metadata},
 };
 
-use super::{Attempt, Keyring, Listed, Unread, kind::AgeKind, name_of};
+use super::{Keyring, Listed, Unread, kind::AgeKind, name_of, open::Attempt};
 
 /// How many lines a fact may have.
 const LINES: usize = 10;
@@ -38,32 +38,35 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
             format!("{groups}, of which {needed} are needed, {} opened{reason}", attempt.opened.len()),
         );
     }
-    let mut opened = BTreeSet::new();
-    opened.extend(attempt.opened.iter().map(|recipient| name_of(recipient)));
-    let identities = keyring.identities();
-    let has =
-        |names: &dyn Fn(&str) -> bool, identity: &Listed| identity.recipients.iter().any(|own| names(own));
-    let opens = |identity: &Listed| has(&|own| opened.contains(own), identity);
-    let named = |identity: &Listed| {
-        has(&|own| [KeyKind::Age, KeyKind::Pgp].iter().any(|kind| seen.contains(&(*kind, own))), identity)
-    };
-    let tried = lines(identities.iter(), |identity| {
-        let why = match identity {
-            identity if opens(identity) => "opens its key group",
-            identity if named(identity) && identity.is_closed => {
-                "the file names it, but it is behind a passphrase"
-            }
-            identity if named(identity) => "the file names it, but its key entry does not open",
-            _ => "not among them",
+    let opened = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
+    let tried = Tried { metadata, attempt, seen, opened, identities: keyring.identities() };
+    let told = lines(tried.identities.iter(), |identity| {
+        let why = if is_plugin(identity) {
+            "opens nothing here"
+        } else if tried.opens(identity) {
+            "opens its key group"
+        } else if !tried.names(identity) {
+            "not among them"
+        } else if identity.is_closed {
+            "the file names it, but it is behind a passphrase"
+        } else {
+            "the file names it, but its key entry does not open"
         };
         format!("{}: {}: {why}", identity.sources.join(" and "), identity.recipients.join(" or "))
     });
-    failure = failure.fact("tried", if tried.is_empty() { "nothing: there is no identity" } else { &tried });
-    let told = attempt.unread.iter().map(|(source, reason)| Unread { source, reason });
-    let unread = keyring.unread().chain(told);
+    let unread = attempt.unread.iter().map(|(source, reason)| Unread { source, reason });
+    let mut unread = keyring.unread().chain(unread).peekable();
+    failure = failure.fact(
+        "tried",
+        match (told.is_empty(), unread.peek()) {
+            (false, _) => &told,
+            (true, None) => "nothing: there is no identity",
+            (true, Some(_)) => "nothing: no identity could be read",
+        },
+    );
     let facts = [
         (
-            "damaged",
+            "not opened",
             lines(attempt.damaged.iter(), |(recipient, damage)| format!("{}: {damage}", shown(recipient))),
         ),
         ("not read", lines(unread, |unread| format!("{}: {}", unread.source, unread.reason))),
@@ -72,25 +75,96 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
     for (label, text) in facts.into_iter().filter(|(_, text)| !text.is_empty()) {
         failure = failure.fact(label, text);
     }
-    if attempt.unread.iter().any(|(_, reason)| reason.contains("passphrase")) {
-        return failure.fix(
-            "give the passphrase with --passphrase-file or the systemd credential forestage.passphrase, or answer when \
-             asked on a terminal",
-        );
-    }
-    if identities.is_empty() {
-        return failure.fix(
-            "give it an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or ageSshKeyPaths in a \
-             manifest, --identity or SOPS_AGE_KEY_FILE on the command line",
-        );
-    }
-    let others = identities.iter().filter(|identity| !named(identity) && !opens(identity));
-    match others.flat_map(|identity| &identity.recipients).next() {
-        Some(recipient) => {
-            failure.fix(format!("add {recipient} to .sops.yaml, then run sops updatekeys on the file"))
-        }
+    match tried.next_step() {
+        Some(step) => failure.fix(step),
         None => failure,
     }
+}
+
+/// What was tried on a file.
+struct Tried<'t> {
+    metadata: &'t Metadata,
+    attempt: &'t Attempt,
+    /// The recipients that the file names.
+    seen: BTreeSet<(KeyKind, &'t str)>,
+    /// Those by whose entries groups were opened.
+    opened: BTreeSet<&'t str>,
+    identities: Vec<Listed<'t>>,
+}
+
+impl Tried<'_> {
+    fn opens(&self, identity: &Listed) -> bool {
+        identity.recipients.iter().any(|own| self.opened.contains(own.as_str()))
+    }
+
+    /// Whether the file is encrypted to it.
+    fn names(&self, identity: &Listed) -> bool {
+        let is_named =
+            |own: &str| [KeyKind::Age, KeyKind::Pgp].iter().any(|kind| self.seen.contains(&(*kind, own)));
+        identity.recipients.iter().any(|own| is_named(own))
+    }
+
+    /// Whether it should have opened an entry, and did not. Another entry may have opened its group before.
+    fn fails(&self, identity: &Listed) -> bool {
+        let is_damaged = |own: &String| self.attempt.damaged.contains_key(own);
+        self.names(identity)
+            && !self.opens(identity)
+            && (self.metadata.groups.len() == 1 || identity.recipients.iter().any(is_damaged))
+    }
+
+    fn next_step(&self) -> Option<String> {
+        let told = |part: &str| {
+            self.attempt.unread.iter().map(|(_, reason)| reason).find(|reason| reason.contains(part))
+        };
+        if told("passphrase").is_some_and(|reason| !reason.starts_with("gpg ")) {
+            return Some(
+                "give the passphrase with --passphrase-file or the systemd credential forestage.passphrase, or answer \
+                 when asked on a terminal"
+                    .into(),
+            );
+        }
+        if let Some((plugin, _)) =
+            told("was not found in").and_then(|reason| reason.split_once(" was not found"))
+        {
+            return Some(format!("install {plugin}, or name its directory with --plugin-path"));
+        }
+        if self.identities.is_empty() {
+            let is_openpgp = self.metadata.entries().all(|entry| entry.kind == KeyKind::Pgp);
+            return Some(if is_openpgp {
+                "give it an OpenPGP key: sops.gnupg.home or sops.gnupg.sshKeyPaths on NixOS, gnupgHome or sshKeyPaths in \
+                 a manifest, --identity or GNUPGHOME on the command line"
+                    .into()
+            } else {
+                "give it an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or ageSshKeyPaths in \
+                 a manifest, --identity or SOPS_AGE_KEY_FILE on the command line"
+                    .into()
+            });
+        }
+        if self.identities.iter().any(|identity| self.fails(identity)) {
+            let is_locked = |reason: &str| reason.contains(" is protected by a passphrase");
+            let locked = self.attempt.damaged.iter().find(|(_, reason)| is_locked(reason));
+            return Some(match locked {
+                Some((key, _)) => {
+                    format!(
+                        "let gpg-agent remember the passphrase, or take it off: gpg --passwd {}",
+                        shown(key)
+                    )
+                }
+                None => "take the file from before its key entry was damaged, or encrypt it again".into(),
+            });
+        }
+        if self.metadata.groups.len() > 1 && !self.opened.is_empty() {
+            return Some("give it identities of more of its key groups".into());
+        }
+        let others = self.identities.iter().filter(|identity| !self.opens(identity) && !is_plugin(identity));
+        let recipient = others.flat_map(|identity| &identity.recipients).next()?;
+        Some(format!("add {recipient} to .sops.yaml, then run sops updatekeys on the file"))
+    }
+}
+
+/// Whether it is a plugin's: its recipients are the plugin's business.
+fn is_plugin(identity: &Listed) -> bool {
+    identity.recipients.iter().all(|own| own.starts_with("age-plugin-"))
 }
 
 /// Text from a file, on one line and not too long.

@@ -27,3 +27,22 @@ fn examples_of_the_page() {
     // Both ways to the public side of the host key.
     assert_eq!(run.stdout.lines().filter(|line| line.starts_with("age1")).count(), 3, "{run:?}");
 }
+
+#[test]
+fn links_for_the_other_names() {
+    let desk = Desk::new();
+    let install = concat!(env!("CARGO_MANIFEST_DIR"), "/boot-hooks/install");
+    // What it installs need not be the program.
+    desk.write("program", "#!/bin/sh\necho \"$0\"\n");
+    for _ in 0..2 {
+        desk.run(install, &["program", "package", "/usr", "ssh-to-age", "ssh-to-pgp"], "").ends(0);
+        assert_eq!(
+            desk.run("package/usr/bin/ssh-to-age", &[], "").ends(0).stdout,
+            "package/usr/bin/ssh-to-age\n"
+        );
+    }
+    assert!(!desk.path.join("package/usr/bin/sops-init-gpg-key").exists());
+    desk.write("other/usr/bin/ssh-to-age", "somebody's");
+    desk.run(install, &["program", "other", "/usr", "ssh-to-age"], "").ends(1);
+    assert_eq!(desk.read("other/usr/bin/ssh-to-age"), "somebody's");
+}

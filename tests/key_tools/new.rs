@@ -110,9 +110,11 @@ fn public_sides() {
     let input =
         desk.run(crate::program::path(), &["keys", "public", "-"], include_str!("../data/keys/pq-identity"));
     assert_eq!(input.ends(0).stdout, pq);
-    for (file, reason) in
-        [("mixed", "line 2: a damaged age identity"), ("empty", "it is empty"), ("none", "no such file")]
-    {
+    for (file, reason) in [
+        ("mixed", "line 2: a damaged age identity"),
+        ("empty", "it holds no identity"),
+        ("none", "no such file"),
+    ] {
         let run = desk.forestage(&["keys", "public", file]).ends(1).says(reason);
         assert!(run.stdout.is_empty() && !run.stderr.contains("nonsense"), "{run:?}");
     }

@@ -29,7 +29,14 @@ impl Story {
 
     #[track_caller]
     fn both(&self, arguments: &[&str], input: &str) {
-        assert_eq!(self.run(true, arguments, input), self.run(false, arguments, input), "{arguments:?}");
+        let [ours, theirs] = [true, false].map(|ours| {
+            let mut run = self.run(ours, arguments, input);
+            if run.status == 1 {
+                run.stdout = begun(&run.stdout);
+            }
+            run
+        });
+        assert_eq!(ours, theirs, "{arguments:?}");
     }
 
     /// The file that the program writes.
@@ -41,6 +48,12 @@ impl Story {
         assert_eq!((run.stdout.as_str(), run.stderr.len()), ("", 41));
         bytes
     }
+}
+
+/// An armour around nothing without its end: version 1.1.6 does not come to write it when it fails, later ones do.
+fn begun(stdout: &str) -> String {
+    let end = stdout.find("\n=twTO\n-----END PGP ");
+    stdout.get(..end.unwrap_or(stdout.len())).unwrap_or_default().to_owned()
 }
 
 fn keygen(desk: &Desk, name: &str, arguments: &[&str]) {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -23,46 +23,56 @@ use forestage::{
 };
 
 use crate::{
-    gnupg::{DATA, Home, KINDS},
-    tools,
+    gnupg::{DATA, Gnupg, Home, KINDS, Scratch},
+    modern, tools,
 };
 
 /// A check, and what it needs. Some give the reason why they were skipped.
 pub enum Check {
     Gpg(fn(&Stage)),
     GpgAndMore(fn(&Stage) -> Result<(), String>),
+    /// A gpg of version 2.3 at least.
+    ModernGpg(fn(&Stage)),
     Alone(fn() -> Result<(), String>),
 }
 
-pub const ALL: [(&str, Check); 11] = [
+pub const ALL: [(&str, Check); 15] = [
     ("every_kind_from_everywhere", Check::Gpg(every_kind_from_everywhere)),
     ("every_way_to_encrypt", Check::Gpg(every_way_to_encrypt)),
     ("several_and_hidden_recipients", Check::Gpg(several_and_hidden_recipients)),
     ("expired_and_revoked_keys", Check::Gpg(expired_and_revoked_keys)),
+    ("every_part_of_a_key", Check::Gpg(every_part_of_a_key)),
     ("protected_keys", Check::Gpg(protected_keys)),
     ("the_old_keyring", Check::Gpg(the_old_keyring)),
     ("a_home_inside_another_root", Check::Gpg(a_home_inside_another_root)),
     ("no_agent_is_left_behind", Check::Gpg(no_agent_is_left_behind)),
     ("files_of_sops", Check::GpgAndMore(files_of_sops)),
+    ("packet_20", Check::ModernGpg(modern::packet_20)),
+    ("keys_of_version_5", Check::ModernGpg(modern::keys_of_version_5)),
+    ("curves_that_only_gpg_has", Check::ModernGpg(modern::curves_that_only_gpg_has)),
     ("messages_of_go_crypto", Check::Alone(messages_of_go_crypto)),
     ("the_bytes_of_ssh_to_pgp", Check::Alone(the_bytes_of_ssh_to_pgp)),
 ];
 
-/// A home with a key of each kind.
+/// A home with a key of each kind; a modern gpg's keyboxd keeps the public ones.
 pub struct Stage {
-    home: Home,
+    pub gnupg: Gnupg,
+    pub home: Home,
     fingerprints: BTreeMap<&'static str, String>,
     /// The home, read directly.
-    found: Found,
+    pub found: Found,
 }
 
 impl Stage {
-    pub fn new() -> Self {
-        let home = Home::new("kinds");
+    pub fn new(gnupg: &Gnupg) -> Self {
+        let home = Home::new(gnupg, &format!("kinds-{}", gnupg.version));
+        if gnupg.is_modern() {
+            home.use_keyboxd();
+        }
         let made = KINDS.map(|(name, key, subkey)| (name, home.make(name, key, subkey, None)));
         let found = gnupg_home::read(&Root::system(), home.path());
         assert!(found.unread.is_empty(), "{:?}", found.unread);
-        Self { home, fingerprints: made.into_iter().collect(), found }
+        Self { gnupg: gnupg.clone(), home, fingerprints: made.into_iter().collect(), found }
     }
 
     fn exported(&self, name: &str, options: &[&str]) -> Vec<u8> {
@@ -74,13 +84,16 @@ impl Stage {
     }
 }
 
-fn opened<'k>(keys: impl IntoIterator<Item = &'k Key, IntoIter: Clone>, message: &[u8]) -> Option<Vec<u8>> {
+pub fn opened<'k>(
+    keys: impl IntoIterator<Item = &'k Key, IntoIter: Clone>,
+    message: &[u8],
+) -> Option<Vec<u8>> {
     open(keys, message).unwrap().map(|data| data.to_vec())
 }
 
 fn every_kind_from_everywhere(stage: &Stage) {
     assert_eq!(stage.found.keys.len(), KINDS.len());
-    let gpg = Gpg::new("gpg", stage.home.path());
+    let gpg = stage.home.by_gpg();
     for (at, (name, ..)) in KINDS.iter().enumerate() {
         let message = stage.home.encrypt(&["-r", name]);
         let keys = stage.key(name);
@@ -99,12 +112,14 @@ fn every_kind_from_everywhere(stage: &Stage) {
 }
 
 fn every_way_to_encrypt(stage: &Stage) {
+    // Without which a modern gpg refuses.
+    const OLD: &str = "--allow-old-cipher-algos";
     let keys = &stage.found.keys;
     for options in [
         &["--cipher-algo", "AES128"][..],
         &["--cipher-algo", "AES192"],
-        &["--cipher-algo", "3DES"],
-        &["--cipher-algo", "CAST5"],
+        &["--cipher-algo", "3DES", OLD],
+        &["--cipher-algo", "CAST5", OLD],
         &["--compress-algo", "none"],
         &["--compress-algo", "zip"],
         &["--compress-algo", "zlib"],
@@ -114,16 +129,15 @@ fn every_way_to_encrypt(stage: &Stage) {
         &["--no-armor"],
         &["--comment", "a: b", "--set-filename", "name"],
     ] {
-        let message = stage.home.encrypt(&[&["-r", "cv25519"], options].concat());
+        let known = options.iter().filter(|option| **option != OLD || stage.gnupg.is_modern());
+        let message =
+            stage.home.encrypt(&[&["-r", "cv25519"], &*known.copied().collect::<Vec<_>>()].concat());
         assert_eq!(opened(keys, &message).as_deref(), Some(&DATA[..]), "{options:?}");
     }
     let message = stage.home.encrypt(&["-r", "cv25519", "--compress-algo", "bzip2"]);
     let reason = open(keys, &message).unwrap_err();
     assert!(reason.contains("bzip2"), "{reason}");
-    assert_eq!(
-        Gpg::new("gpg", stage.home.path()).open(&message).as_deref().map(Vec::as_slice),
-        Ok(&DATA[..])
-    );
+    assert_eq!(stage.home.by_gpg().open(&message).as_deref().map(Vec::as_slice), Ok(&DATA[..]));
     // Long enough to come in pieces, and too long to be a data key.
     let long = stage
         .home
@@ -155,8 +169,8 @@ fn several_and_hidden_recipients(stage: &Stage) {
     assert_eq!(opened(&stage.key("nistp384"), &for_others), None);
 }
 
-fn expired_and_revoked_keys(_: &Stage) {
-    let home = Home::new("old");
+fn expired_and_revoked_keys(stage: &Stage) {
+    let home = Home::new(&stage.gnupg, "old");
     let then = ["--faked-system-time", "20200101T000000!"];
     home.gpg(&[&then[..], &["--quick-gen-key", "expired", "ed25519", "sign,cert", "1d"]].concat(), b"");
     let fingerprint = home.fingerprint("expired");
@@ -175,12 +189,43 @@ fn expired_and_revoked_keys(_: &Stage) {
         let keys = Key::read_all(&home.gpg(&["--armor", "--export-secret-keys"], b"")).unwrap();
         assert_eq!(opened(&keys, &message).as_deref(), Some(&DATA[..]));
         assert_eq!(opened(&found.keys, &message).as_deref(), Some(&DATA[..]));
-        assert_eq!(Gpg::new("gpg", home.path()).open(&message).as_deref().map(Vec::as_slice), Ok(&DATA[..]));
+        assert_eq!(home.by_gpg().open(&message).as_deref().map(Vec::as_slice), Ok(&DATA[..]));
     }
 }
 
-fn protected_keys(_: &Stage) {
-    let home = Home::new("locked");
+fn every_part_of_a_key(stage: &Stage) {
+    let home = Home::new(&stage.gnupg, "parts");
+    // Its primary key encrypts too.
+    let batch = "Key-Type: RSA\nKey-Length: 2048\nKey-Usage: cert,sign,encrypt\nName-Real: parts\nExpire-Date: 0\n\
+                 %no-protection\n%commit\n";
+    home.gpg(&["--gen-key"], batch.as_bytes());
+    let fingerprint = home.fingerprint("parts");
+    for kind in ["rsa2048", "cv25519", "nistp256", "nistp521"] {
+        home.gpg(&["--quick-add-key", &fingerprint, kind, "encr", "never"], b"");
+    }
+    let list = String::from_utf8(home.gpg(&["--with-colons", "--list-keys", "parts"], b"")).unwrap();
+    let parts: Vec<_> = list.lines().filter_map(|line| line.strip_prefix("fpr:::::::::")).collect();
+    assert_eq!(parts.len(), 5, "{list}");
+    let exported = Key::read_all(&home.gpg(&["--export-secret-keys"], b"")).unwrap();
+    let subkeys = Key::read_all(&home.gpg(&["--export-secret-subkeys"], b"")).unwrap();
+    let found = gnupg_home::read(&Root::system(), home.path());
+    assert_eq!((found.keys.len(), found.unread.len()), (1, 0), "{:?}", found.unread);
+    for (at, part) in parts.iter().map(|part| format!("{}!", part.trim_end_matches(':'))).enumerate() {
+        for way in ["-r", "-R"] {
+            let message = home.encrypt(&[way, &part]);
+            assert_eq!(opened(&exported, &message).as_deref(), Some(&DATA[..]), "{way} {part}");
+            assert_eq!(opened(&found.keys, &message).as_deref(), Some(&DATA[..]), "{way} {part}");
+            if at > 0 {
+                assert_eq!(opened(&subkeys, &message).as_deref(), Some(&DATA[..]), "{way} {part}");
+            }
+        }
+    }
+    let reason = open(&subkeys, &home.encrypt(&["-r", &format!("{fingerprint}!")])).unwrap_err();
+    assert!(reason.ends_with("is not here: it was exported without it"), "{reason}");
+}
+
+fn protected_keys(stage: &Stage) {
+    let home = Home::new(&stage.gnupg, "locked");
     let passphrase = ["--passphrase", "open"];
     let (key, subkey) = ("RSA\nKey-Length: 2048", "RSA\nSubkey-Length: 2048");
     let fingerprint = home.make("locked", key, subkey, Some("open"));
@@ -195,7 +240,7 @@ fn protected_keys(_: &Stage) {
         assert!(reason.contains(&fingerprint) && reason.contains("protected by a passphrase"), "{reason}");
     }
     home.quiet();
-    let gpg = Gpg::new("gpg", home.path());
+    let gpg = home.by_gpg();
     let start = Instant::now();
     let reason = gpg.open(&message).unwrap_err();
     assert!(reason.starts_with("gpg failed (exit status: 2); it said: gpg: "), "{reason}");
@@ -211,7 +256,7 @@ fn protected_keys(_: &Stage) {
 }
 
 fn the_old_keyring(stage: &Stage) {
-    let old = Home::new("old-ring");
+    let old = Home::new(&stage.gnupg, "old-ring");
     fs::write(old.path().join("secring.gpg"), stage.home.gpg(&["--export-secret-keys"], b"")).unwrap();
     let found = gnupg_home::read(&Root::system(), old.path());
     assert_eq!((found.keys.len(), found.unread.len()), (KINDS.len(), 0), "{:?}", found.unread);
@@ -220,7 +265,7 @@ fn the_old_keyring(stage: &Stage) {
         assert_eq!(opened(&found.keys, &message).as_deref(), Some(&DATA[..]), "{name}");
     }
     // The public side in the old form, the secrets with the agent.
-    let mixed = Home::new("old-public");
+    let mixed = Home::new(&stage.gnupg, "old-public");
     fs::write(mixed.path().join("pubring.gpg"), stage.home.gpg(&["--export"], b"")).unwrap();
     fs::create_dir(mixed.path().join("private-keys-v1.d")).unwrap();
     for file in fs::read_dir(stage.home.path().join("private-keys-v1.d")).unwrap() {
@@ -242,15 +287,18 @@ fn a_home_inside_another_root(stage: &Stage) {
 fn no_agent_is_left_behind(stage: &Stage) {
     stage.home.quiet();
     let message = stage.home.encrypt(&["-r", "cv25519"]);
-    let gpg = Gpg::new("gpg", stage.home.path());
+    let gpg = stage.home.by_gpg();
     stage.home.quiet();
     assert_eq!(gpg.open(&message).as_deref().map(Vec::as_slice), Ok(&DATA[..]));
     stage.home.wait_until_quiet();
     // Nor by one that is stopped because it hangs after it has started its agent.
-    let bin = Home::new("hangs");
+    let bin = Home::new(&stage.gnupg, "hangs");
     let script = bin.path().join("gpg");
-    fs::write(&script, "#!/bin/sh\ngpg \"$@\" >/dev/null\necho done >&2\nsleep 1000\n").unwrap();
+    let gpg = stage.gnupg.gpg.display();
+    fs::write(&script, format!("#!/bin/sh\n{gpg} \"$@\" >/dev/null\necho done >&2\nsleep 1000\n")).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    // That of the other gpg in PATH may know nothing of keyboxd.
+    symlink(stage.gnupg.gpg.with_file_name("gpgconf"), bin.path().join("gpgconf")).unwrap();
     let start = Instant::now();
     let reason = Gpg::new(&script, stage.home.path()).open(&message).unwrap_err();
     assert!(reason.contains("did not end within") && reason.ends_with("done"), "{reason}");
@@ -261,7 +309,7 @@ fn no_agent_is_left_behind(stage: &Stage) {
 fn files_of_sops(stage: &Stage) -> Result<(), String> {
     let sops = tools::sops("3.12.2")?;
     // With the old public keyring sops encrypts by itself, without by gpg.
-    let old = Home::new("sops");
+    let old = Home::new(&stage.gnupg, "sops");
     fs::write(old.path().join("pubring.gpg"), stage.home.gpg(&["--export"], b"")).unwrap();
     let recipients = KINDS.map(|(name, ..)| stage.fingerprints[name].as_str()).join(",");
     for home in [stage.home.path(), old.path()] {
@@ -269,24 +317,33 @@ fn files_of_sops(stage: &Stage) -> Result<(), String> {
         fs::write(&plain, "key: value\n").unwrap();
         let mut command = Command::new(&sops);
         command.args(["--encrypt", "--pgp", &recipients]).arg(&plain);
+        command.env("SOPS_GPG_EXEC", &stage.gnupg.gpg);
         let output = command.env("GNUPGHOME", home).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let file = || SopsFile::parse(Format::Yaml, output.stdout.clone().into()).unwrap();
         let entries: Vec<_> =
             file().metadata.groups.into_iter().flatten().filter(|entry| entry.kind == KeyKind::Pgp).collect();
         assert_eq!(entries.len(), KINDS.len());
+        // As sops itself opens it.
+        let sealed = home.join("sealed.yaml");
+        fs::write(&sealed, &output.stdout).unwrap();
+        let mut command = Command::new(&sops);
+        command.arg("--decrypt").arg(&sealed).stdin(Stdio::null());
+        command.env("SOPS_GPG_EXEC", &stage.gnupg.gpg).env("GNUPGHOME", stage.home.path());
+        let theirs = command.output().unwrap();
+        assert!(theirs.status.success(), "{}", String::from_utf8_lossy(&theirs.stderr));
         for entry in entries {
             let key = stage.found.keys.iter().filter(|key| key.fingerprint() == entry.recipient);
             let key = open(key, &entry.enc).unwrap().unwrap();
             let document = file().decrypt(&DataKey::new(key)).unwrap();
-            assert_eq!(&*document.emit(Format::Yaml).unwrap(), b"key: value\n", "{}", entry.recipient);
+            assert_eq!(&*document.emit(Format::Yaml).unwrap(), theirs.stdout, "{}", entry.recipient);
         }
     }
     Ok(())
 }
 
 fn messages_of_go_crypto() -> Result<(), String> {
-    let directory = Home::new("go");
+    let directory = Scratch::new("go");
     let program = tools::go_crypto()?;
     let data = directory.path().join("data");
     fs::write(&data, DATA).unwrap();
@@ -307,7 +364,7 @@ fn messages_of_go_crypto() -> Result<(), String> {
         if kind[1] == "brainpool" {
             // Hidden recipients are tried without a word.
             let reason = open(&keys, &message).err();
-            assert!(kind[2].contains("hidden") || reason.unwrap().contains("curve that is not supported"));
+            assert!(kind[2].contains("hidden") || reason.unwrap().contains("lies on brainpoolP"));
             continue;
         }
         assert_eq!(opened(&keys, &message).as_deref(), Some(&DATA[..]), "{name}");
@@ -318,7 +375,7 @@ fn messages_of_go_crypto() -> Result<(), String> {
 
 fn the_bytes_of_ssh_to_pgp() -> Result<(), String> {
     let program = tools::ssh_to_pgp()?;
-    let directory = Home::new("ssh");
+    let directory = Scratch::new("ssh");
     let user = user_id("root", "Imported from SSH", "root@localhost").unwrap();
     for bits in ["2048", "3072", "4096"] {
         let path = directory.path().join(bits);

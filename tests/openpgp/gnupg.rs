@@ -1,4 +1,4 @@
-//! GnuPG homes made with the real gpg.
+//! GnuPG homes made with the real gpg, of one version or another.
 
 use std::{
     fs,
@@ -8,6 +8,8 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+
+use forestage::keys::openpgp::gpg::Gpg;
 
 /// What messages hold.
 pub const DATA: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
@@ -24,22 +26,57 @@ pub const KINDS: [(&str, &str, &str); 8] = [
     ("elgamal", "DSA\nKey-Length: 1024", "ELG-E\nSubkey-Length: 1024"),
 ];
 
+/// A gpg, and its gpgconf beside it.
+#[derive(Clone)]
+pub struct Gnupg {
+    pub gpg: PathBuf,
+    /// Its version, for instance 2.4.
+    pub version: String,
+}
+
+impl Gnupg {
+    /// `None` if it does not run.
+    pub fn at(gpg: impl Into<PathBuf>) -> Option<Self> {
+        let gpg = gpg.into();
+        let runs = |program: &Path| Command::new(program).arg("--version").output().ok();
+        let said = runs(&gpg).filter(|said| said.status.success())?;
+        runs(&gpg.with_file_name("gpgconf"))?;
+        let said = String::from_utf8(said.stdout).ok()?;
+        let version = said.lines().next()?.rsplit(' ').next()?;
+        let version = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+        Some(Self { gpg, version })
+    }
+
+    /// Whether it has what came with version 2.3: keyboxd, keys of version 5, packet 20.
+    pub fn is_modern(&self) -> bool {
+        self.version.as_str() > "2.2"
+    }
+}
+
 /// A GnuPG home, removed with its agents at the end.
-pub struct Home(pub PathBuf);
+pub struct Home {
+    path: PathBuf,
+    gnupg: Gnupg,
+}
 
 impl Home {
-    pub fn new(name: &str) -> Self {
+    pub fn new(gnupg: &Gnupg, name: &str) -> Self {
         // Short, since sockets have their place in it.
-        let home = PathBuf::from(format!("/dev/shm/fs-gnupg-{}-{name}", std::process::id()));
-        fs::create_dir_all(&home).unwrap();
-        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-        Self(home)
+        let path = PathBuf::from(format!("/dev/shm/fs-gnupg-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Self { path, gnupg: gnupg.clone() }
+    }
+
+    /// Leaves public keys to keyboxd, as GnuPG does by itself in homes that versions 2.4.1 and later make.
+    pub fn use_keyboxd(&self) {
+        fs::write(self.path.join("common.conf"), "use-keyboxd\n").unwrap();
     }
 
     /// What gpg prints; it has to succeed.
     pub fn gpg(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut command = Command::new("gpg");
-        command.arg("--homedir").arg(&self.0).args(["--batch", "--no-tty", "--quiet", "--yes"]);
+        let mut command = Command::new(&self.gnupg.gpg);
+        command.arg("--homedir").arg(&self.path).args(["--batch", "--no-tty", "--quiet", "--yes"]);
         command.args(["--pinentry-mode", "loopback", "--trust-model", "always", "--no-emit-version"]);
         if !arguments.contains(&"--passphrase") {
             command.args(["--passphrase", ""]);
@@ -80,7 +117,7 @@ impl Home {
 
     /// The processes that serve this home.
     pub fn agents(&self) -> Vec<u32> {
-        let home = self.0.to_str().unwrap();
+        let home = self.path.to_str().unwrap();
         let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
         processes
             .filter_map(|process| process.file_name().to_str()?.parse().ok())
@@ -93,10 +130,14 @@ impl Home {
 
     /// Ends the agents that gpg left behind.
     pub fn quiet(&self) {
-        let mut command = Command::new("gpgconf");
-        command.arg("--homedir").arg(&self.0).args(["--kill", "all"]).stderr(Stdio::null());
-        command.status().unwrap();
+        self.kill();
         self.wait_until_quiet();
+    }
+
+    fn kill(&self) {
+        let mut command = Command::new(self.gnupg.gpg.with_file_name("gpgconf"));
+        command.arg("--homedir").arg(&self.path).args(["--kill", "all"]).stderr(Stdio::null());
+        let _ = command.status();
     }
 
     /// No agent serves this home, or will not in a moment.
@@ -109,15 +150,39 @@ impl Home {
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// The library's way to the same gpg.
+    pub fn by_gpg(&self) -> Gpg {
+        Gpg::new(&self.gnupg.gpg, &self.path)
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        let mut command = Command::new("gpgconf");
-        command.arg("--homedir").arg(&self.0).args(["--kill", "all"]).stderr(Stdio::null());
-        let _ = command.status();
+        self.kill();
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A directory, removed at the end.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let path = PathBuf::from(format!("/dev/shm/fs-openpgp-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -2,7 +2,9 @@
 //! them, and the library opens each message from exported keys, from the GnuPG home, from the old keyring, and through gpg.
 //!
 //!     cargo test --test openpgp [-- WORD...]     only checks whose name contains one of the words
-//!     FORESTAGE_CACHE=DIR   where sops and the Go programs are kept (default target/cache)
+//!     FORESTAGE_CACHE=DIR   where sops, the Go programs and GnuPG 2.4 are kept (default target/cache)
+//!     SSH_TO_PGP=PATH       an ssh-to-pgp to compare with (default: from the Go module proxy)
+//!     GPG24=PATH            a gpg of version 2.4 to take beside that of PATH (default: Debian's, into the cache)
 //!
 //! Keys are made for the run and lie on a RAM file system meanwhile.
 
@@ -20,6 +22,8 @@ mod checks;
 #[cfg(feature = "openpgp")]
 mod gnupg;
 #[cfg(feature = "openpgp")]
+mod modern;
+#[cfg(feature = "openpgp")]
 mod tools;
 
 #[cfg(not(feature = "openpgp"))]
@@ -34,44 +38,62 @@ fn main() {
     }
 }
 
-/// Runs the checks; whether all passed.
+/// Runs the checks, with each gpg; whether all passed.
 #[cfg(feature = "openpgp")]
 fn run() -> bool {
-    use std::{cell::OnceCell, panic, process::Command, time::Instant};
+    use std::{cell::OnceCell, panic, path::PathBuf, time::Instant};
+
+    use checks::{Check, Stage};
+    use gnupg::Gnupg;
 
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let started = Instant::now();
-    let has_gpg = ["gpg", "gpgconf"]
-        .iter()
-        .all(|name| Command::new(name).arg("--version").output().is_ok_and(|said| said.status.success()));
-    // Made when the first check needs it.
-    let stage = OnceCell::new();
-    let stage = || has_gpg.then(|| stage.get_or_init(checks::Stage::new));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed =
+        std::env::split_paths(&path).map(|directory| directory.join("gpg")).find(|gpg| gpg.is_file());
+    let installed = installed.and_then(Gnupg::at);
+    let modern = match &installed {
+        Some(gnupg) if gnupg.is_modern() => None,
+        _ => Some(tools::gnupg24().and_then(|gpg: PathBuf| {
+            Gnupg::at(&gpg).ok_or_else(|| format!("{} does not run", gpg.display()))
+        })),
+    };
+    let mut all = vec![installed.ok_or_else(|| "gpg is not installed".to_owned())];
+    all.extend(modern);
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, check) in checks::ALL {
-        if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
-            continue;
-        }
-        let result = panic::catch_unwind(panic::AssertUnwindSafe(|| {
-            let gpg = || stage().ok_or("gpg is not installed");
-            match check {
-                checks::Check::Gpg(check) => gpg().map(check).map_err(str::to_owned),
-                checks::Check::GpgAndMore(check) => check(gpg()?),
-                checks::Check::Alone(check) => check(),
+    for (at, gnupg) in all.iter().enumerate() {
+        // Made when the first check needs it.
+        let stage = OnceCell::new();
+        let stage =
+            || gnupg.as_ref().map(|gnupg| stage.get_or_init(|| Stage::new(gnupg))).map_err(String::clone);
+        let is_last = at + 1 == all.len();
+        let version = gnupg.as_ref().map_or("?", |gnupg| &gnupg.version);
+        for (name, check) in checks::ALL {
+            let elsewhere = match check {
+                Check::Alone(_) | Check::ModernGpg(_) => !is_last,
+                _ => false,
+            };
+            if elsewhere || !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+                continue;
             }
-        }));
-        match result {
-            Ok(Ok(())) => {
-                println!("test {name} ... ok");
-                passed += 1;
-            }
-            Ok(Err(reason)) => {
-                println!("SKIPPED openpgp::{name}: {reason}");
-                skipped += 1;
-            }
-            Err(_) => {
-                println!("test {name} ... FAILED");
-                failed += 1;
+            let result = panic::catch_unwind(panic::AssertUnwindSafe(|| match check {
+                Check::Gpg(check) | Check::ModernGpg(check) => stage().map(check),
+                Check::GpgAndMore(check) => check(stage()?),
+                Check::Alone(check) => check(),
+            }));
+            match result {
+                Ok(Ok(())) => {
+                    println!("test {name} (gpg {version}) ... ok");
+                    passed += 1;
+                }
+                Ok(Err(reason)) => {
+                    println!("SKIPPED openpgp::{name} (gpg {version}): {reason}");
+                    skipped += 1;
+                }
+                Err(_) => {
+                    println!("test {name} (gpg {version}) ... FAILED");
+                    failed += 1;
+                }
             }
         }
     }

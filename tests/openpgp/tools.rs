@@ -19,12 +19,21 @@ pub fn sops(version: &str) -> Result<PathBuf, String> {
     locate("sops", &[version])
 }
 
+pub fn gnupg24() -> Result<PathBuf, String> {
+    locate("gnupg24", &[])
+}
+
 /// It writes keys and messages of go-crypto into a directory.
 pub fn go_crypto() -> Result<PathBuf, String> {
     locate("go-source", &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openpgp/go-crypto")])
 }
 
+/// The one that `SSH_TO_PGP` names, else that of the module proxy, which not every proxy has.
 pub fn ssh_to_pgp() -> Result<PathBuf, String> {
-    let module = "github.com/Mic92/ssh-to-pgp";
-    locate("go-program", &[module, "1.1.6", module])
+    if let Some(path) = std::env::var_os("SSH_TO_PGP").filter(|path| !path.is_empty()) {
+        return Ok(path.into());
+    }
+    // 1.1.6, whose tag is none for Go.
+    let (module, version) = ("github.com/Mic92/ssh-to-pgp", "0.0.0-20250326091106-317b73bb193c");
+    locate("go-program", &[module, version, module])
 }

@@ -40,7 +40,7 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         console.print(text.as_bytes())?;
     }
     if keys.is_empty() {
-        let reason = if unread.is_empty() { "it is empty".to_owned() } else { unread.join("\n") };
+        let reason = if unread.is_empty() { "it holds no identity".to_owned() } else { unread.join("\n") };
         return Err(Failure::new("there is no private key that has a public side")
             .fact("looked at", source)
             .fact("reason", reason));

@@ -1,6 +1,7 @@
 //! Throw-away keys, and messages for them; all hold [`DATA`]. Made with gpg 2.2.40; `x25519` with go-crypto 1.4.1; the
 //! `gnupg-` messages, in the form that GnuPG 2.3 brought, for `cv` with go-crypto of October 2022; the conversions
-//! with ssh-to-pgp 1.1.6.
+//! with ssh-to-pgp 1.1.6; `pubring.db` with SQLite, in pages of 512 bytes: the public keys `cv` and `ssh-rsa`, a row that
+//! was deleted, and one of 4000 bytes; the v5 key with gpg 2.4.7, `--compliance=gnupg` and `ed25519/v5`.
 
 pub const DATA: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 
@@ -13,7 +14,7 @@ pub const CV: &str = include_str!("../../../tests/data/openpgp/cv.key");
 pub const CV_MESSAGE: &str = include_str!("../../../tests/data/openpgp/cv.message");
 
 /// Name, key, and messages for it.
-pub const ALL: [(&str, &str, &[&str]); 7] = [
+pub const ALL: [(&str, &str, &[&str]); 8] = [
     (
         "cv25519",
         CV,
@@ -57,6 +58,14 @@ pub const ALL: [(&str, &str, &[&str]); 7] = [
         SSH_RSA_TO_PRIVATE,
         &[SSH_RSA_MESSAGE, include_str!("../../../tests/data/openpgp/ssh-rsa-hidden.message")],
     ),
+    (
+        "cv25519 of version 5",
+        include_str!("../../../tests/data/openpgp/cv-v5.key"),
+        &[
+            include_str!("../../../tests/data/openpgp/cv-v5.message"),
+            include_str!("../../../tests/data/openpgp/cv-v5-hidden.message"),
+        ],
+    ),
 ];
 
 /// `CV` without the secret of its primary key, which is what decrypts nothing.
@@ -65,3 +74,7 @@ pub const CV_PUBLIC: &str = include_str!("../../../tests/data/openpgp/cv.public"
 /// Protected by a passphrase.
 pub const LOCKED: &str = include_str!("../../../tests/data/openpgp/locked.key");
 pub const LOCKED_MESSAGE: &str = include_str!("../../../tests/data/openpgp/locked.message");
+/// The same, of version 5.
+pub const LOCKED_V5: &str = include_str!("../../../tests/data/openpgp/locked-v5.key");
+/// Where keyboxd has `CV_PUBLIC`, and other keys.
+pub const KEYBOXD: &[u8] = include_bytes!("../../../tests/data/openpgp/pubring.db");

@@ -1,5 +1,5 @@
-//! A GnuPG home, read without gpg: `private-keys-v1.d` with the public side from `pubring.kbx` or `pubring.gpg`, and the old
-//! `secring.gpg`.
+//! A GnuPG home, read without gpg: `private-keys-v1.d` with the public side from `pubring.kbx`, `pubring.gpg` or keyboxd's
+//! `public-keys.d/pubring.db`, and the old `secring.gpg`.
 //!
 //! gpg-agent's files hold bare numbers. What makes a key of them, its creation time above all, which is part of the
 //! fingerprint, stands on the public side: the two are joined by their public numbers. Keys behind a passphrase and on
@@ -21,7 +21,7 @@ use super::{
     Reason,
     agent_key::{AgentKey, PublicNumber},
     key::{Key, Part},
-    keybox,
+    keybox, keyboxd,
     packets::{Fields, Packets, tag},
 };
 
@@ -55,8 +55,8 @@ pub fn read(root: &Root, home: &Path) -> Found {
     if secrets.is_empty() {
         return found;
     }
-    let rings = ["pubring.kbx", "pubring.gpg"].map(|name| found.file(root, &home.join(name), MAX_RING));
-    let [keybox, keyring] = &rings;
+    let rings = ["pubring.kbx", "pubring.gpg", "public-keys.d/pubring.db"];
+    let [keybox, keyring, database] = &rings.map(|name| found.file(root, &home.join(name), MAX_RING));
     // What the old keyring has is not looked for again.
     let usable = found.keys.iter().filter(|key| key.unusable().is_none());
     let mut joined = Joined {
@@ -70,9 +70,12 @@ pub fn read(root: &Root, home: &Path) -> Found {
     if let Some(keyring) = keyring {
         joined.add(keyring);
     }
+    if let Some(database) = database {
+        keyboxd::keys(database).for_each(|packets| joined.add(&packets));
+    }
     found.keys = joined.keys;
     for secret in joined.secrets.into_values().filter(|secret| !secret.taken) {
-        let reason = "no public key in this home belongs to it (keys kept by keyboxd are not read)";
+        let reason = "no public key in this home belongs to it";
         found.unread.push((secret.path, reason.into()));
     }
     found
@@ -262,6 +265,13 @@ mod tests {
         assert_eq!(found.keys[0].fingerprint(), "02A8130FFEACF57CBDB533FA65C812608025409E");
         let opened = open(&found.keys, f::CV_MESSAGE.as_bytes()).unwrap();
         assert_eq!(opened.as_deref().map(Vec::as_slice), Some(&f::DATA[..]));
+        // The public side is with keyboxd.
+        fs::remove_file(home.0.join("pubring.gpg")).unwrap();
+        fs::create_dir(home.0.join("public-keys.d")).unwrap();
+        home.write("public-keys.d/pubring.db", f::KEYBOXD);
+        let found = home.read();
+        assert_eq!((found.keys.len(), found.unread.len()), (1, 0));
+        assert!(open(&found.keys, f::CV_MESSAGE.as_bytes()).unwrap().is_some());
         // Protected: known, and no use.
         let file = agent_file(f::CV);
         let start = b"(21:protected-private-key";

@@ -104,8 +104,10 @@ impl Gpg {
         if !self.home.is_dir() {
             return Err(format!("the GnuPG home {} is no directory", self.home.display()).into());
         }
-        let beside = program.with_file_name("gpgconf");
-        let gpgconf = if beside.exists() { Some(beside) } else { find(OsStr::new("gpgconf")) };
+        // The one of the same version, first of all: an older one knows nothing of keyboxd.
+        let places = [Some(program.clone()), program.canonicalize().ok()].into_iter().flatten();
+        let beside = places.map(|gpg| gpg.with_file_name("gpgconf")).find(|gpgconf| gpgconf.exists());
+        let gpgconf = beside.or_else(|| find(OsStr::new("gpgconf")));
         let asleep = gpgconf.as_deref().map(|gpgconf| self.asleep(gpgconf, limit)).unwrap_or_default();
         let mut command = self.command(&program);
         command.args(["--batch", "--no-tty", "--pinentry-mode", "error"]);

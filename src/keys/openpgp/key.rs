@@ -1,4 +1,5 @@
-//! Secret keys: reading them from a file, and what they are called. RFC 9580 5.5.
+//! Secret keys: reading them from a file, and what they are called. RFC 9580 5.5; version 5 is GnuPG's own, of the
+//! LibrePGP draft 5.5.
 
 use std::{fmt::Write, sync::OnceLock};
 
@@ -49,6 +50,26 @@ pub(super) mod algorithm {
     pub const ED448: u8 = 28;
 }
 
+/// Curves, by their object identifiers. RFC 9580 9.2.
+pub(super) mod curve {
+    pub const CURVE25519: &[u8] = b"\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01";
+    pub const P256: &[u8] = b"\x2a\x86\x48\xce\x3d\x03\x01\x07";
+    pub const P384: &[u8] = b"\x2b\x81\x04\x00\x22";
+    pub const P521: &[u8] = b"\x2b\x81\x04\x00\x23";
+
+    /// Those that GnuPG also makes keys on: what they are called there.
+    pub fn others(id: &[u8]) -> &'static str {
+        match id {
+            b"\x2b\x65\x6f" => "Curve448",
+            b"\x2b\x24\x03\x03\x02\x08\x01\x01\x07" => "brainpoolP256r1",
+            b"\x2b\x24\x03\x03\x02\x08\x01\x01\x0b" => "brainpoolP384r1",
+            b"\x2b\x24\x03\x03\x02\x08\x01\x01\x0d" => "brainpoolP512r1",
+            b"\x2b\x81\x04\x00\x0a" => "secp256k1",
+            _ => "a curve that is not known here",
+        }
+    }
+}
+
 pub(super) const DAMAGED: &str = "it is damaged: its secret part does not have the form of its algorithm";
 const PROTECTED: &str = "it is protected by a passphrase: take it off with `gpg --passwd`, or name the GnuPG home, whose \
                          agent may know the passphrase";
@@ -90,7 +111,7 @@ impl Key {
         }
     }
 
-    /// What the key is called in a sops file: 40 capital hexadecimal digits, or 64 for a key of version 6.
+    /// What the key is called in a sops file: 40 capital hexadecimal digits, or 64 for a key of version 5 or 6.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         self.parts.first().map(Part::name).unwrap_or_default()
@@ -113,9 +134,9 @@ impl Key {
     pub fn unusable(&self) -> Option<Reason> {
         let mut reason = None;
         for part in self.parts.iter().filter(|part| part.decrypts()) {
-            match &part.secret {
+            match part.usable() {
                 Ok(_) => return None,
-                Err(why) => reason = reason.or_else(|| Some(why.clone())),
+                Err(why) => reason = reason.or(Some(why)),
             }
         }
         reason.or(Some("it has no part that can decrypt: it is for signatures only".into()))
@@ -169,7 +190,7 @@ impl Part {
                 Some(length) => length.ok_or(CUT)?,
                 None => return Ok(None),
             },
-            6 => usize::try_from(fields.number32().ok_or(CUT)?).map_err(|_| CUT)?,
+            5 | 6 => usize::try_from(fields.number32().ok_or(CUT)?).map_err(|_| CUT)?,
             _ => return Ok(None),
         };
         let public = fields.take(length).ok_or(CUT)?.to_vec();
@@ -181,11 +202,24 @@ impl Part {
             hash.chain_update(body).finalize().to_vec()
         } else {
             let length = u32::try_from(length).map_err(|_| CUT)?;
-            let hash = Sha256::new_with_prefix([0x9b]).chain_update(length.to_be_bytes());
+            let prefix = if version == 5 { 0x9a } else { 0x9b };
+            let hash = Sha256::new_with_prefix([prefix]).chain_update(length.to_be_bytes());
             hash.chain_update(body).finalize().to_vec()
         };
         let secret = Err(NOT_HERE.into());
         Ok(Some(Self { version, algorithm, public, fingerprint, secret, rsa: OnceLock::new() }))
+    }
+
+    /// The secret numbers, or why they cannot be used.
+    pub fn usable(&self) -> Result<&[u8], Reason> {
+        if self.algorithm == algorithm::ECDH
+            && let Some(id) = Fields(&self.public).short()
+            && ![curve::CURVE25519, curve::P256, curve::P384, curve::P521].contains(&id)
+        {
+            let name = curve::others(id);
+            return Err(format!("it lies on {name}, which only gpg can use: name the GnuPG home").into());
+        }
+        self.secret.as_ref().map(|secret| secret.as_slice()).map_err(Reason::clone)
     }
 
     /// The fingerprint, for people.
@@ -239,7 +273,12 @@ fn secret(version: u8, mut fields: Fields<'_>) -> Option<Result<Zeroizing<Vec<u8
     if usage != 0 {
         return Some(Err(why_protected(version, usage, fields).into()));
     }
-    let numbers = if version == 4 {
+    if version == 5 {
+        // How long the fields for a passphrase are, of which there are none, and how long the numbers are.
+        let length = (fields.octet()? == 0).then_some(fields.number32()?)?;
+        (usize::try_from(length).ok()?.checked_add(2)? == fields.0.len()).then_some(())?;
+    }
+    let numbers = if version < 6 {
         let (numbers, checksum) = fields.0.split_last_chunk::<2>()?;
         let sum = numbers.iter().fold(0_u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
         (sum == u16::from_be_bytes(*checksum)).then_some(numbers)?
@@ -251,7 +290,9 @@ fn secret(version: u8, mut fields: Fields<'_>) -> Option<Result<Zeroizing<Vec<u8
 
 /// What stands in place of the numbers: GnuPG has two forms of its own for secrets that are elsewhere.
 fn why_protected(version: u8, usage: u8, mut fields: Fields<'_>) -> &'static str {
-    if version == 4 && matches!(usage, 254 | 255) {
+    if version < 6 && matches!(usage, 254 | 255) {
+        // How long these fields are.
+        let _ = if version == 5 { fields.octet() } else { None };
         let (_cipher, kind, _hash) = (fields.octet(), fields.octet(), fields.octet());
         if kind == Some(101) && fields.take(3) == Some(b"GNU") {
             return if fields.octet() == Some(2) { ON_A_CARD } else { NOT_HERE };

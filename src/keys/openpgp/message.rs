@@ -109,7 +109,7 @@ fn open_packets<'k>(
     for session_key in named.chain(hidden) {
         for (key, part) in parts().filter(|(_, part)| session_key.is_for(part)) {
             let hidden = session_key.recipient == Recipient::Hidden;
-            if part.secret.is_err() && hidden {
+            if part.usable().is_err() && hidden {
                 continue;
             }
             tries += 1;
@@ -138,7 +138,8 @@ fn told(key: &Key, part: &Part, reason: &str) -> Reason {
     match reason.strip_prefix("its secret part ") {
         Some(rest) => format!("the secret part of its key {name} {rest}").into(),
         None => {
-            match reason.strip_prefix("it ").filter(|_| part.secret.is_err() || reason.contains("numbers")) {
+            match reason.strip_prefix("it ").filter(|_| part.usable().is_err() || reason.contains("numbers"))
+            {
                 Some(rest) => format!("its key {name} {rest}").into(),
                 None => reason.to_owned().into(),
             }

@@ -1,7 +1,7 @@
 //! OpenPGP keys, and the messages in which sops encrypts a data key to them.
 //!
 //! [`Key::read_all`] reads secret keys, [`open`] a key entry. Both take what sops, GnuPG and go-crypto write: RSA, ElGamal,
-//! ECDH and X25519 keys of versions 4 and 6; messages with their integrity protected in one of the three ways that are in
+//! ECDH and X25519 keys of versions 4, 5 and 6; messages with their integrity protected in one of the three ways that are in
 //! use. Packets are taken apart here, since the bytes come from outside and nothing may panic or grow without limit;
 //! ciphers and key derivations are rPGP's and RustCrypto's. Signatures are not looked at: as with sops, who holds a secret key
 //! may use it, expired or revoked. Private keys are not computed with before a message needs them.
@@ -16,6 +16,7 @@ pub mod gnupg_home;
 pub mod gpg;
 mod key;
 mod keybox;
+mod keyboxd;
 mod message;
 mod packets;
 mod session;

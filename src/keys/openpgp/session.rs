@@ -15,6 +15,7 @@ use super::{
     key::{
         DAMAGED, Part,
         algorithm::{ECDH, ELGAMAL, ELGAMAL_SIGN, RSA, RSA_ENCRYPT, X25519},
+        curve,
     },
     packets::Fields,
 };
@@ -36,7 +37,7 @@ const OTHER: &str = "its session key does not open with the key it names";
 impl Part {
     /// Opens what a session key packet of `version` holds in `fields`.
     pub fn session_key(&self, version: u8, fields: Fields<'_>) -> Result<SessionKey, Reason> {
-        let secret = self.secret.as_ref().map_err(Reason::clone)?;
+        let secret = self.usable()?;
         match self.algorithm {
             RSA | RSA_ENCRYPT => checked(version, &self.unwrap_rsa(secret, fields)?),
             ELGAMAL | ELGAMAL_SIGN => checked(version, &self.unwrap_elgamal(secret, fields)?),
@@ -91,14 +92,17 @@ impl Part {
         let secret = Fields(secret).mpi().ok_or(DAMAGED)?;
         let (point, wrapped) = (fields.mpi().ok_or(CUT)?, fields.short().ok_or(CUT)?);
         let shared = match oid {
-            b"\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01" => curve25519(secret, point)?,
-            b"\x2a\x86\x48\xce\x3d\x03\x01\x07" => nist::<p256::NistP256>(secret, point)?,
-            b"\x2b\x81\x04\x00\x22" => nist::<p384::NistP384>(secret, point)?,
-            b"\x2b\x81\x04\x00\x23" => nist::<p521::NistP521>(secret, point)?,
-            _ => return Err("its key lies on a curve that is not supported: gpg may open it".into()),
+            curve::CURVE25519 => curve25519(secret, point)?,
+            curve::P256 => nist::<p256::NistP256>(secret, point)?,
+            curve::P384 => nist::<p384::NistP384>(secret, point)?,
+            curve::P521 => nist::<p521::NistP521>(secret, point)?,
+            _ => return Err(DAMAGED.into()),
         };
         let length = [u8::try_from(oid.len()).map_err(|_| DAMAGED)?];
-        let parameters = [&length[..], oid, &[ECDH, 3, 1, hash, cipher], SENDER, &self.fingerprint].concat();
+        // GnuPG's version 5 has the beginning of its longer fingerprint here, version 6 all of it.
+        let whole = self.fingerprint.as_slice();
+        let fingerprint = if self.version == 5 { whole.get(..20).unwrap_or_default() } else { whole };
+        let parameters = [&length[..], oid, &[ECDH, 3, 1, hash, cipher], SENDER, fingerprint].concat();
         let mut key = derive(hash, &shared, &parameters).ok_or(DAMAGED)?;
         key.truncate(SymmetricKeyAlgorithm::from(cipher).key_size());
         let padded = aes_kw::unwrap(&key, wrapped).map_err(|_| OTHER)?;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{armor, contents, fixtures as f, packets::Packets, packets::push_packet, packets::tag, *};
+use super::{
+    armor, contents, fixtures as f, key::Part, packets::Packets, packets::push_packet, packets::tag, *,
+};
 
 fn keys() -> Vec<Key> {
     f::ALL.iter().flat_map(|(_, key, _)| Key::read_all(key.as_bytes()).unwrap()).collect()
@@ -58,6 +60,9 @@ fn keys_that_cannot_be_used_say_why() {
     let expected =
         "its key 476BC4FEFA62ACA36C19E632E5860C49A6AD505A is protected by a passphrase: take it off";
     assert!(reason.starts_with(expected), "{reason}");
+    let locked = key(f::LOCKED_V5).unwrap();
+    assert_eq!((locked.len(), locked[0].fingerprint().len()), (1, 64));
+    assert!(locked[0].unusable().unwrap().starts_with("it is protected by a passphrase"));
     // Only the subkey decrypts.
     let subkeys = key(f::CV_SUBKEYS).unwrap();
     assert_eq!(subkeys[0].unusable(), None);
@@ -81,6 +86,35 @@ fn keys_that_cannot_be_used_say_why() {
     let length = usize::from(changed[1]);
     changed[2 + length - 5] ^= 1;
     assert!(Key::read_all(&changed).map(|keys| keys.len()).unwrap_err().starts_with("it is damaged"));
+}
+
+#[test]
+fn keys_on_other_curves_are_for_gpg() {
+    // Only the name of the curve is another: brainpoolP256r1's is one octet shorter.
+    let (from, to) =
+        (&b"\x0a\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01"[..], b"\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x07");
+    let mut changed = Vec::new();
+    for packet in Packets(&binary(f::CV)).map(Result::unwrap) {
+        let mut body = packet.body.to_vec();
+        if let Some(at) = body.windows(from.len()).position(|part| part == from) {
+            body.splice(at..at + from.len(), to.iter().copied());
+        }
+        push_packet(&mut changed, packet.tag, &body);
+    }
+    let keys = Key::read_all(&changed).unwrap();
+    let reason = "it lies on brainpoolP256r1, which only gpg can use: name the GnuPG home";
+    assert_eq!(keys[0].unusable(), Some(reason.into()));
+    // A message to it says so, one for nobody by name is for others.
+    let mut message = binary(f::CV_MESSAGE);
+    let id = Part::key_id(&keys[0].parts[1]);
+    message[3..11].copy_from_slice(&id);
+    let reason = opened(&keys, &message).unwrap_err();
+    assert!(
+        reason.starts_with("its key 02A8130FFEACF57CBDB533FA65C812608025409E lies on brainpoolP256r1"),
+        "{reason}"
+    );
+    message[3..11].fill(0);
+    assert_eq!(opened(&keys, &message), Ok(None));
 }
 
 /// The session keys of a message, and another packet in place of its contents.

@@ -53,7 +53,9 @@ pub(super) fn ask(
     limit: Duration,
 ) -> Result<Plaintext, Unanswered> {
     let nobody = |reason: String| {
-        Unanswered::Nobody(format!("nobody can be asked: there is no terminal, and {reason}"))
+        Unanswered::Nobody(format!(
+            "nobody can be asked for a passphrase: there is no terminal, and {reason}"
+        ))
     };
     // The directory may be there where systemd is installed and does not run; then no agent ever comes.
     if directory == Path::new(super::AGENTS) && !Path::new("/run/systemd/system").is_dir() {

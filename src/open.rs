@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -111,15 +112,17 @@ impl<'a> From<&'a Secret> for Wanted<'a> {
 /// Opens every wanted value; the results are in the order of `wanted`.
 #[must_use]
 pub fn open(wanted: &[Wanted], read: Read, keyring: &Keyring) -> Vec<Opened> {
-    let mut files: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
+    // By bytes: paths would be compared component by component.
+    let mut files: BTreeMap<&OsStr, Vec<usize>> = BTreeMap::new();
     for (number, value) in wanted.iter().enumerate() {
-        files.entry(value.file).or_default().push(number);
+        files.entry(value.file.as_os_str()).or_default().push(number);
     }
     let files: Vec<_> = files.into_iter().collect();
     let opened = Mutex::new(BTreeMap::new());
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some((file, numbers)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let file = Path::new(file);
             let values: Vec<_> = numbers.iter().filter_map(|&number| wanted.get(number).copied()).collect();
             let about = |failure: Failure| failure.fact("file", file.display());
             let results = open_file(file, &values, read, keyring).map_err(about);

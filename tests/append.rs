@@ -240,6 +240,43 @@ fn a_plain_file_that_is_gone_fails_the_current_generation_only() {
 }
 
 #[test]
+fn an_older_generation_whose_sops_file_is_gone_keeps_what_it_had() {
+    let machine = Machine::new("sops-file-gone");
+    let [old, new] = [machine.finished(1), machine.finished(2)];
+    fs::remove_file(machine.0.join("nix/store/1/sops.yaml")).unwrap();
+    fs::create_dir(machine.0.join("kept")).unwrap();
+    // GRUB's name, and limine's: its argument lies elsewhere.
+    let arguments = ["system-secrets.ABCDEFGH", "tmpabcdefghsystem-secrets"];
+    for (argument, kept) in arguments.into_iter().zip(["esp/system-secrets", "kept/system-secrets"]) {
+        let path = machine.esp(argument);
+        let append = || {
+            let script = machine.0.join("nix/store/1/append-initrd-secrets");
+            let script = fs::read_to_string(script).unwrap();
+            let line = script.lines().last().unwrap().replace(
+                "initrd append",
+                &format!("initrd append --kept {}", machine.0.join("kept").display()),
+            );
+            told(&Command::new("sh").args(["-c", &line, "sh"]).arg(&path).env_clear().output().unwrap())
+        };
+        let (status, errors) = append();
+        assert_eq!(status, Some(1), "{argument}: {errors}");
+        assert!(!path.exists() && errors.contains("delete-generations 1"), "{argument}: {errors}");
+        fs::write(machine.0.join(kept), alone(&old)).unwrap();
+        let (status, errors) = append();
+        assert_eq!(status, Some(0), "{argument}: {errors}");
+        assert!(fs::read(&path).unwrap() == alone(&old), "{argument}: {errors}");
+        assert!(errors.contains("generation 1: "), "{argument}: {errors}");
+        fs::remove_file(machine.0.join(kept)).unwrap();
+    }
+    // The new generation's own sops file is needed.
+    fs::remove_file(machine.0.join("nix/store/2/sops.yaml")).unwrap();
+    let path = machine.esp("initrd");
+    fs::write(&path, &new).unwrap();
+    assert_eq!(told(&machine.append(2, &path)).0, Some(1));
+    assert_eq!(fs::read(&path).unwrap(), new);
+}
+
+#[test]
 fn what_is_made_is_for_its_owner_alone_whatever_the_umask() {
     let machine = Machine::new("umask");
     for umask in ["000", "022", "137", "077", "777"] {

@@ -23,6 +23,15 @@ let
   };
   withEnvironment = import ../lib/environment.nix { inherit config lib; };
 
+  # The installer of limine has us write to a temporary file elsewhere. When a generation can no longer be opened, what it has
+  # on the boot partition is found there.
+  limine = config.boot.loader.limine or { enable = false; };
+  kept = lib.optional limine.enable "--kept ${
+    lib.escapeShellArg "${
+      if limine.efiSupport or true then config.boot.loader.efi.efiSysMountPoint else "/boot"
+    }/limine/kernels"
+  }";
+
   appender = pkgs.writeScriptBin "append-initrd-secrets" ''
     #!${pkgs.bash}/bin/bash
     # Puts this configuration's secrets into an initrd, decrypted with the keys of this machine.
@@ -32,12 +41,15 @@ let
       exit
     fi
     ${withEnvironment (
-      lib.concatStringsSep " " [
-        "exec ${cfg.package}/bin/forestage initrd append"
-        "--manifest ${initrd.manifest}"
-        "--appender ${placeholder "out"}/bin/append-initrd-secrets"
-        ''"$1"''
-      ]
+      lib.concatStringsSep " " (
+        [
+          "exec ${cfg.package}/bin/forestage initrd append"
+          "--manifest ${initrd.manifest}"
+          "--appender ${placeholder "out"}/bin/append-initrd-secrets"
+        ]
+        ++ kept
+        ++ [ ''"$1"'' ]
+      )
     )}
   '';
 in

@@ -9,9 +9,15 @@
   forestage ? builtins.getEnv "FORESTAGE_PACKAGE",
   # The module to try: ours, or sops-nix's.
   module ? ../.,
+  # Packages that are real, made of those that are not.
+  packages ? _: { },
 }:
 let
-  pkgs = import ./stand-in.nix { inherit lib names; };
+  fakes = import ./stand-in.nix { inherit lib names; };
+  pkgs = import ./stand-in.nix {
+    inherit lib names;
+    packages = packages fakes;
+  };
   package = {
     type = "derivation";
     name = "forestage";

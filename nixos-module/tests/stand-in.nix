@@ -89,9 +89,11 @@ let
         inherit system;
         builder = "/bin/bash";
         PATH = hostPath;
+        # The shell stays until the end: a last program in its place closes its output before it is gone, and nix takes
+        # that for the end and kills it.
         args = [
           "-c"
-          "set -e; ${command}"
+          "set -e; ${command}\n:"
         ];
       }
       // removeAttrs env [

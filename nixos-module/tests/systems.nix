@@ -203,6 +203,16 @@ let
       boot.loader.grub.enable = true;
       boot.loader.grub.device = "/dev/vda";
     };
+    limine = {
+      imports = [
+        own
+      ]
+      ++ lib.optional (
+        !(builtins.pathExists (evaluation.tree + "/nixos/modules/system/boot/loader/limine"))
+      ) ./stubs/limine.nix;
+      boot.loader.systemd-boot.enable = lib.mkForce false;
+      boot.loader.limine.enable = true;
+    };
     # Without sops files in the initrd.
     none.imports = [
       sops
@@ -378,6 +388,16 @@ in
     "base is the initrd of this system" = {
       actual = (manifestOf configs.own).base;
       expected = builtins.unsafeDiscardStringContext "${configs.own.system.build.initialRamdisk}/initrd";
+    };
+    "the appender finds what limine keeps" = {
+      actual = map (config: builtins.match ".* --kept ([^ ]*) .*" (lib.replaceStrings [ "\n" ] [ " " ] config.system.build.initialRamdiskSecretAppender.text)) [
+        configs.limine
+        configs.migrated
+      ];
+      expected = [
+        [ "'/boot/limine/kernels'" ]
+        null
+      ];
     };
     "the appender names no system" = {
       actual = lib.hasInfix "nixos-system" (builtins.unsafeDiscardStringContext configs.own.system.build.initialRamdiskSecretAppender.text);

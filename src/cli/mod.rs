@@ -108,6 +108,7 @@ Options of initrd:
   --manifest M      what should be in the initrd
   --base INITRD     (append) the pristine initrd, by which our segment is told from what stands before it
   --appender PATH   (append) by which boot.json names the caller, instead of the manifest's `appender`
+  --kept DIR        (append) where the boot loader keeps what was appended to temporary files elsewhere
   --root DIR        (append, verify) as above
   --json            (list, verify) as above
 
@@ -249,7 +250,8 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
         Some(other) => return help_or_unexpected(&other),
         None => return Err(usage("initrd: append, expect, list, verify or remove?")),
     };
-    let (mut manifest, mut base, mut appender, mut root, mut file) = (None, None, None, None, None);
+    let (mut manifest, mut base, mut appender, mut kept) = (None, None, None, None);
+    let (mut root, mut file) = (None, None);
     // Nobody sits before a boot loader's installer.
     let mut access = Access { no_prompt: true, ..Access::default() };
     let mut json = false;
@@ -260,6 +262,7 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
             }
             Arg::Long("base") if action == "append" => base = Some(path(parser, "--base")?),
             Arg::Long("appender") if action == "append" => appender = Some(path(parser, "--appender")?),
+            Arg::Long("kept") if action == "append" => kept = Some(path(parser, "--kept")?),
             Arg::Long("passphrase-file") if action == "append" => {
                 access.passphrase_file = Some(path(parser, "--passphrase-file")?);
             }
@@ -284,6 +287,7 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
             manifest: with_manifest()?,
             base,
             appender,
+            kept,
             root,
             access,
             file,
@@ -387,11 +391,12 @@ mod tests {
 
     #[test]
     fn an_appender_says_who_it_is() {
-        let line = "initrd append --manifest m --appender /nix/store/x/bin/append-initrd-secrets initrd";
+        let line = "initrd append --manifest m --appender /nix/store/x/bin/append-initrd-secrets --kept /boot initrd";
         let Ok(Invocation::Initrd(initrd::Action::Append(options))) = parsed(line) else {
             panic!("{line}");
         };
         assert_eq!(options.appender, Some("/nix/store/x/bin/append-initrd-secrets".into()));
+        assert_eq!(options.kept, Some("/boot".into()));
         for line in
             ["initrd verify --manifest m --appender /x initrd", "initrd append --manifest m --appender"]
         {

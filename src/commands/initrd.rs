@@ -12,7 +12,7 @@ use crate::{
     boot::profiles,
     failure::{self, Failure, Result},
     initrd::{
-        append::{self, Change, Done},
+        append::{self, Change, Done, Earlier},
         declared::{self, Inputs, Standing},
         examine::{Found, State},
         find::{self, Survey, Verdict},
@@ -45,6 +45,8 @@ pub struct Append {
     /// The path by which boot.json names the caller; else the manifest's `appender`. (A script of the Nix store
     /// knows its own path; the manifest that it names cannot.)
     pub appender: Option<PathBuf>,
+    /// Where the boot loader keeps what was appended to temporary files elsewhere.
+    pub kept: Option<PathBuf>,
     /// What the manifest's absolute paths are relative to.
     pub root: Option<PathBuf>,
     /// How to reach keys that are not simply there.
@@ -135,7 +137,14 @@ fn append(options: &Append, console: &Console) -> Result<Status> {
         let (generation, fix) = profiles::who_uses(&root, appender);
         let names: Vec<_> = failures.iter().map(|outcome| outcome.name.as_str()).collect();
         let cannot = Failure::new(format!("{generation}: {} cannot be opened any more", report::few(&names)));
-        if let Some(done) = append::reuse(file, base.as_deref(), &inputs.digest())? {
+        // Without all ciphertexts there is no digest to go by. With them, other bytes are another generation's.
+        let unknown = inputs.read_all(&manifest).is_err();
+        let earlier = Earlier {
+            manifest: inputs.digest(),
+            alike: &|index| unknown && declared::alike(&manifest, index),
+            kept: options.kept.as_deref(),
+        };
+        if let Some(done) = append::reuse(file, base.as_deref(), &earlier)? {
             failures.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(|f| console.warning(f));
             let kept = cannot.fact("kept", "the secrets that it had, so it boots as before");
             console.warning(&kept.fix(format!("bring the identity back, or: {fix}")));

@@ -16,6 +16,7 @@ use super::{
     cutting::Cutting,
     examine::State,
     find::{self, Survey, survey},
+    index::Index,
     magic::is_initrd,
     target::{Target, bytes},
 };
@@ -95,29 +96,47 @@ fn refuse_what_is_no_initrd(file: &File, path: &Path, survey: &Survey) -> Result
         .fix("name the initrd; a file that is empty or does not exist yet will do, too"))
 }
 
-/// Gives the file at `path` the segment with this manifest digest that an earlier run wrote, for a generation that
-/// cannot be opened any more: from the file itself, else from a file beside it whose name is a beginning of its
-/// name. `None` if there is none; then nothing was written.
-pub fn reuse(path: &Path, base: Option<&Path>, manifest: &[u8; 32]) -> Result<Option<Done>> {
-    if let Some(file) = find::open(path, false)?
-        && segment_of(manifest, &survey(&file, path, base)?).is_some()
-    {
-        let warnings = vec![format!("{}: kept the segment of an earlier run", path.display())];
-        return Ok(Some(Done { change: Change::Unchanged, warnings }));
+/// What an earlier run wrote for a generation that cannot be opened any more.
+pub struct Earlier<'a> {
+    /// The digest of its manifest and ciphertexts.
+    pub manifest: [u8; 32],
+    /// Whether a segment is its own as far as can be told. Ciphertexts outside of the store may be gone.
+    pub alike: &'a dyn Fn(&Index) -> bool,
+    /// A directory besides that of the initrd, for boot loaders that name a temporary file.
+    pub kept: Option<&'a Path>,
+}
+
+/// Gives the file at `path` the segment that an earlier run wrote: from the file itself, else from a file beside it
+/// whose name is a beginning of its name, else from a kept one whose name is an end of its name. A segment of the
+/// same manifest and ciphertexts is better than one that is only alike. `None` if there is none; then nothing was
+/// written.
+pub fn reuse(path: &Path, base: Option<&Path>, earlier: &Earlier) -> Result<Option<Done>> {
+    let own = find::open(path, false)?.map(|file| survey(&file, path, base)).transpose()?;
+    let mut elsewhere = siblings(path);
+    elsewhere.extend(earlier.kept.into_iter().flat_map(|directory| kept(path, directory)));
+    let same = |index: &Index| index.manifest == earlier.manifest;
+    for wanted in [&same as &dyn Fn(&Index) -> bool, earlier.alike] {
+        if own.as_ref().is_some_and(|own| segment_of(wanted, own).is_some()) {
+            let warnings = vec![format!("{}: kept the segment of an earlier run", path.display())];
+            return Ok(Some(Done { change: Change::Unchanged, warnings }));
+        }
+        if let Some(done) = copy_from(&elsewhere, path, base, wanted)? {
+            return Ok(Some(done));
+        }
     }
-    copy_from(siblings(path), path, base, manifest)
+    Ok(None)
 }
 
 /// Copies the segment of the first of these files that has it.
 fn copy_from(
-    siblings: Vec<PathBuf>,
+    files: &[PathBuf],
     path: &Path,
     base: Option<&Path>,
-    manifest: &[u8; 32],
+    wanted: &dyn Fn(&Index) -> bool,
 ) -> Result<Option<Done>> {
     let mut warnings = Vec::new();
-    for sibling in siblings {
-        let segment = match segment_in(&sibling, base, manifest) {
+    for file in files {
+        let segment = match segment_in(file, base, wanted) {
             Ok(Some(segment)) => segment,
             Ok(None) => continue,
             // Another one may have it.
@@ -128,23 +147,27 @@ fn copy_from(
         };
         let mut done = append(path, base, &segment)?;
         warnings.append(&mut done.warnings);
-        warnings.push(format!("{}: copied the segment of {}", path.display(), sibling.display()));
+        warnings.push(format!("{}: copied the segment of {}", path.display(), file.display()));
         return Ok(Some(Done { warnings, ..done }));
     }
     Ok(None)
 }
 
-/// The whole segment with this manifest digest in the file at `path`.
-fn segment_in(path: &Path, base: Option<&Path>, manifest: &[u8; 32]) -> Result<Option<Plaintext>> {
+/// The whole segment that is wanted in the file at `path`.
+fn segment_in(
+    path: &Path,
+    base: Option<&Path>,
+    wanted: &dyn Fn(&Index) -> bool,
+) -> Result<Option<Plaintext>> {
     let Some(file) = find::open(path, false)? else { return Ok(None) };
-    let Some((start, end)) = segment_of(manifest, &survey(&file, path, base)?) else { return Ok(None) };
+    let Some((start, end)) = segment_of(wanted, &survey(&file, path, base)?) else { return Ok(None) };
     bytes(&file, start, end).map(Some).map_err(|error| Failure::io("read", path, error))
 }
 
-/// Beginning and end of the whole segment with this manifest digest.
-fn segment_of(manifest: &[u8; 32], survey: &Survey) -> Option<(u64, u64)> {
+/// Beginning and end of the whole segment that is wanted.
+fn segment_of(wanted: &dyn Fn(&Index) -> bool, survey: &Survey) -> Option<(u64, u64)> {
     let mut whole = survey.found.iter().filter(|found| found.state == State::Whole);
-    let found = whole.find(|found| found.index.as_ref().is_some_and(|index| index.manifest == *manifest))?;
+    let found = whole.find(|found| found.index.as_ref().is_some_and(wanted))?;
     Some((found.start, found.end?))
 }
 
@@ -180,6 +203,16 @@ fn siblings(path: &Path) -> Vec<PathBuf> {
     names
         .map(|name| path.with_file_name(OsStr::from_bytes(name)))
         .filter(|sibling| fs::symlink_metadata(sibling).is_ok_and(|metadata| metadata.is_file()))
+        .collect()
+}
+
+/// The regular files of a directory whose names are an end of that of `path`, the longest first.
+fn kept(path: &Path, directory: &Path) -> Vec<PathBuf> {
+    let Some(name) = path.file_name().map(OsStr::as_bytes) else { return Vec::new() };
+    let names = (1..name.len()).filter_map(|start| name.get(start..));
+    names
+        .map(|name| directory.join(OsStr::from_bytes(name)))
+        .filter(|kept| fs::symlink_metadata(kept).is_ok_and(|metadata| metadata.is_file()))
         .collect()
 }
 
@@ -409,18 +442,47 @@ mod tests {
         place.file("x-initr", &joined(&[base, &sample()[..800]]));
         fs::create_dir(place.0.join("x")).unwrap();
         let path = place.file("x-initrd.tmp", base);
-        let done = reuse(&path, None, &manifest).unwrap().unwrap();
+        let reuse = |path: &Path| reuse(path, None, &Earlier { manifest, alike: &|_| false, kept: None });
+        let done = reuse(&path).unwrap().unwrap();
         assert_eq!((done.change, done.warnings.len()), (Change::Appended, 1));
         assert_eq!(fs::read(&path).unwrap(), joined(&[base, &sample()]));
-        assert_eq!(reuse(&path, None, &manifest).unwrap().unwrap().change, Change::Unchanged);
+        assert_eq!(reuse(&path).unwrap().unwrap().change, Change::Unchanged);
         // GRUB: the argument does not exist.
         let path = place.0.join("x-initrd.ABCDEFGH");
-        assert_eq!(reuse(&path, None, &manifest).unwrap().unwrap().change, Change::Appended);
+        assert_eq!(reuse(&path).unwrap().unwrap().change, Change::Appended);
         assert_eq!(fs::read(&path).unwrap(), &*sample());
         let path = place.0.join("x-init");
-        assert_eq!(reuse(&path, None, &manifest).unwrap(), None);
-        assert_eq!(reuse(&place.0.join("x-initrd.2"), None, &[1; 32]).unwrap(), None);
+        assert_eq!(reuse(&path).unwrap(), None);
         assert!(!path.exists());
+        let path = place.0.join("x-initrd.2");
+        let unknown = Earlier { manifest: [1; 32], alike: &|_| false, kept: None };
+        assert_eq!(super::reuse(&path, None, &unknown).unwrap(), None);
+        assert!(!path.exists());
+    }
+
+    /// Ciphertexts may be gone, limine's argument lies in /tmp, and of two candidates the one of the
+    /// same ciphertexts is better.
+    #[test]
+    fn an_alike_segment_and_a_kept_one_are_found_too() {
+        let place = Place::new("kept");
+        let temporary = Place::new("kept-temporary");
+        let alike = |index: &Index| index.files.iter().any(|file| file.path == "/etc/other");
+        let path = temporary.0.join("tmpabcdefghsystem-secrets");
+        let earlier = |kept| Earlier { manifest: spec(&[]).manifest, alike: &alike, kept };
+        place.file("system-secrets", &other());
+        place.file("kernels-system-secrets", &sample());
+        assert_eq!(reuse(&path, None, &earlier(None)).unwrap(), None);
+        assert!(!path.exists());
+        let kept = earlier(Some(&place.0));
+        assert_eq!(reuse(&path, None, &kept).unwrap().unwrap().change, Change::Appended);
+        assert_eq!(fs::read(&path).unwrap(), &*other());
+        // What is in the file itself and only alike does not win over what is the same.
+        place.file("secrets", &sample());
+        assert_eq!(reuse(&path, None, &kept).unwrap().unwrap().change, Change::Replaced);
+        assert_eq!(fs::read(&path).unwrap(), &*sample());
+        let none = Earlier { alike: &|_| false, manifest: [1; 32], ..kept };
+        assert_eq!(reuse(&path, None, &none).unwrap(), None);
+        assert_eq!(fs::read(&path).unwrap(), &*sample());
     }
 
     #[test]
@@ -431,7 +493,7 @@ mod tests {
         let path = place.file("x-initrd", base);
         // A directory stands for what root, too, cannot read.
         let siblings = vec![place.0.clone(), place.0.join("gone"), place.0.join("x-i")];
-        let done = copy_from(siblings, &path, None, &spec(&[]).manifest).unwrap().unwrap();
+        let done = copy_from(&siblings, &path, None, &|_| true).unwrap().unwrap();
         assert_eq!((done.change, done.warnings.len()), (Change::Appended, 2));
         assert_eq!(fs::read(&path).unwrap(), joined(&[base, &sample()]));
     }

@@ -2,7 +2,7 @@
 //! made of this manifest and these ciphertexts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -14,7 +14,7 @@ use super::{
     SOURCES, STAGED,
     examine::{Found, State},
     find::Survey,
-    index::Landed,
+    index::{Index, Landed},
 };
 use crate::{
     failure::{Failure, Result},
@@ -120,6 +120,15 @@ pub fn wanted(manifest: &Manifest) -> Vec<Wanted<'_>> {
             },
         })
         .collect()
+}
+
+/// Whether a segment has the files that the manifest wants and no others, whatever is in them.
+#[must_use]
+pub fn alike(manifest: &Manifest, index: &Index) -> bool {
+    let wanted = wanted(manifest);
+    let wanted: BTreeSet<&Path> = wanted.iter().map(|wanted| wanted.target.as_path()).collect();
+    let landed: BTreeSet<&Path> = index.files.iter().map(|file| Path::new(file.target())).collect();
+    wanted == landed
 }
 
 /// The secrets and templates of a manifest.

@@ -243,7 +243,9 @@ let
       targetPlatform
       mkDerivation
       ;
-    cc = fake "cc";
+    cc = fake "cc" // {
+      bintools.dynamicLinker = "/lib64/ld-linux-x86-64.so.2";
+    };
     shell = "/bin/bash";
     isLinux = true;
     isDarwin = false;
@@ -350,7 +352,14 @@ let
       overlays = [ ];
       appendOverlays = overlays: self // lib.foldl' (acc: o: acc // o (self // acc) (self // acc)) { } overlays;
       extend = o: self.appendOverlays [ o ];
-      hostPlatform = lib.systems.elaborate system;
+      hostPlatform = {
+        # A lib of 2026 has no more of it, and modules of 2024 ask for it.
+        linux-kernel = {
+          name = "pc";
+          target = "bzImage";
+        };
+      }
+      // lib.systems.elaborate system;
       buildPlatform = self.hostPlatform;
       targetPlatform = self.hostPlatform;
       pkgsBuildHost = self;

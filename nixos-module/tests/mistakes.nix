@@ -267,6 +267,14 @@ let
         "/var/lib/key.txt"
       ];
     };
+    identity-in-a-directory-in-initrd = {
+      config.sops.secrets.a = { };
+      config.boot.initrd.secrets."/etc/keys" = "/var/lib";
+      warning = [
+        "boot.initrd.secrets"
+        "/var/lib"
+      ];
+    };
     host-key-in-initrd = {
       config.services.openssh.enable = true;
       config.boot.initrd.network.enable = true;

@@ -104,6 +104,7 @@ let
       boot.initrd.secrets."/etc/luks/key" = config.sops.secrets.luks.path;
       boot.initrd.secrets."/etc//template" = config.sops.templates.t.path;
       boot.initrd.secrets."/stock" = "${work}/stock file";
+      boot.initrd.secrets."/keys" = "${work}/stock directory";
       sops.templates.t = {
         content = "v=${config.sops.placeholder.test_key}\n";
         path = "/var/lib/elsewhere";
@@ -203,6 +204,16 @@ let
       boot.loader.grub.enable = true;
       boot.loader.grub.device = "/dev/vda";
     };
+    directory = {
+      imports = [
+        sops
+        systemd
+      ];
+      sops.secrets."ssh/a".key = "test_key";
+      sops.secrets."ssh/b/c".key = "test_key";
+      sops.secrets."ssh-not".key = "test_key";
+      boot.initrd.secrets."/keys" = "/run/secrets/ssh";
+    };
     # Without sops files in the initrd.
     none.imports = [
       sops
@@ -291,6 +302,10 @@ in
           mode = "0400";
         }
         {
+          target = "/keys";
+          source = "${work}/stock directory";
+        }
+        {
           target = "/stock";
           source = "${work}/stock file";
         }
@@ -301,8 +316,24 @@ in
       expected = [
         "/etc//template"
         "/etc/luks/key"
+        "/keys"
         "/run/secrets/test_key"
         "/stock"
+      ];
+    };
+    "a directory of secrets becomes each of them" = {
+      actual = filesOf configs.directory;
+      expected = [
+        {
+          target = "/keys/a";
+          secret = "ssh/a";
+          mode = "0400";
+        }
+        {
+          target = "/keys/b/c";
+          secret = "ssh/b/c";
+          mode = "0400";
+        }
       ];
     };
     "an own entry where none is" = {

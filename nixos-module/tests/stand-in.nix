@@ -390,6 +390,8 @@ let
       util-linux = host "util-linux";
       gnupg = host "gnupg";
       jq = host "jq";
+      # A directory with bin/sops, for dummies that are built.
+      sops = if builtins.getEnv "TEST_SOPS" == "" then fake "sops" else host "sops" // { outPath = builtins.getEnv "TEST_SOPS"; };
       stdenvNoCC = stdenv;
       inherit mkDerivation;
       inherit

@@ -193,6 +193,7 @@ let
       scripted
       bootloader
       grubPassword
+      mockLanding
       ;
     migratedChecked.imports = [
       migrated
@@ -249,6 +250,21 @@ let
       sops.mock.values.luks = "shape";
     };
   };
+  # Dummies of every shape; what is landed of them is looked at.
+  mockLanding = {
+    imports = [
+      landing
+      (evaluation.tree + "/nixos/modules/virtualisation/qemu-vm.nix")
+    ];
+    sops.mock.enable = true;
+    sops.mock.values.test_user = "$6$hash";
+  };
+  renamed =
+    name:
+    evaluation.pkgs.callPackage ../../packaging/nix/renamed.nix {
+      forestage = evaluation.package;
+      inherit name;
+    };
   systems = lib.mapAttrs (_: configuration: evaluation.system [ configuration ]) configurations;
   configs = lib.mapAttrs (_: system: system.config) systems;
 
@@ -278,6 +294,10 @@ in
     usersManifest = configs.landing.system.build.sops-nix-users-manifest;
     stranger = configs.stranger.system.build.sops-nix-manifest;
     misspelt = configs.misspelt.system.build.sops-nix-manifest;
+    mockManifest = configs.mockLanding.system.build.sops-nix-manifest;
+    mockUsersManifest = configs.mockLanding.system.build.sops-nix-users-manifest;
+    sshToAge = renamed "ssh-to-age";
+    sshToPgp = renamed "ssh-to-pgp";
     check = configs.migratedChecked.system.preSwitchChecksScript;
     dryRun = configs.migrated.system.build.installBootLoader;
   };

@@ -65,7 +65,7 @@ let
     # Sets up the secrets that the installer of the bootloader needs, runs it, and takes them away.
     set -u
     ${lib.optionalString checksHere ''
-      ${dryRun} "''${1-}" || exit 1
+      ${dryRun} || exit 1
     ''}
     ${lib.optionalString exists ''
       take_away() {

@@ -7,6 +7,7 @@
 let
   evaluation = import ./evaluate.nix { inherit module; };
   inherit (evaluation) lib;
+  stubs = import ./stubs evaluation.tree;
   file = /. + secretsFile;
 
   configurations = {
@@ -100,7 +101,7 @@ let
       sops.secrets."nested/test/file" = { };
     };
     users-userborn = {
-      imports = [ ./stubs/userborn.nix ];
+      imports = stubs.userborn;
       services.userborn.enable = true;
       sops.age.keyFile = "/run/age-keys.txt";
       sops.secrets.test_key.neededForUsers = true;

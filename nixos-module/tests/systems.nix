@@ -139,6 +139,7 @@ let
     imports = [ sops ];
     boot.loader.grub.enable = true;
     boot.loader.grub.device = "/dev/vda";
+    boot.initrd.systemd.enable = false;
     sops.secrets.test_key.initrd = {
       enable = true;
       path = "/root/a/b";
@@ -180,7 +181,7 @@ let
       };
     };
   checked = {
-    imports = [ ./stubs/pre-switch-checks.nix ];
+    imports = (import ./stubs evaluation.tree).preSwitchChecks;
   };
 
   configurations = {
@@ -499,7 +500,10 @@ in
         configs.grubOwn
       ];
       expected = [
-        true
+        (!(
+          systems.own.options.boot.loader.systemd-boot ? bootCounting
+          && systems.own.options.system.boot ? extraInitrd
+        ))
         false
       ];
     };

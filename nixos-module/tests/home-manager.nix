@@ -119,15 +119,16 @@ let
     let
       whole = import ./evaluate.nix { module = { }; };
       age = whole.pkgs.writeShellScriptBin "age-keygen" ''
-        cp ${./data/key.txt} "$2"
+        ${whole.pkgs.coreutils}/bin/cp ${./data/key.txt} "$2"
       '';
+      config = evaluatedWith (whole.pkgs // { inherit age; }) whole.package ../../home-manager-module {
+        imports = [ configuration ];
+        xdg.configHome = "${home}/.config";
+        sops.age.keyFile = lib.mkDefault (builtins.getEnv "TEST_AGE_KEY");
+        sops.secrets.test_key = { };
+      };
     in
-    (evaluatedWith (whole.pkgs // { inherit age; }) whole.package ../../home-manager-module {
-      imports = [ configuration ];
-      xdg.configHome = "${home}/.config";
-      sops.age.keyFile = lib.mkDefault (builtins.getEnv "TEST_AGE_KEY");
-      sops.secrets.test_key = { };
-    }).systemd.user.services.sops-nix.Service.ExecStart;
+    whole.pkgs.runCommand "user-unit" { } "ln -s ${config.systemd.user.services.sops-nix.Service.ExecStart} $out";
 in
 {
   build.script = started (

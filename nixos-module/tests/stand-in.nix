@@ -89,9 +89,11 @@ let
         inherit system;
         builder = "/bin/bash";
         PATH = hostPath;
+        # The shell stays until the end: a last program in its place closes its output before it is gone, and nix takes
+        # that for the end and kills it.
         args = [
           "-c"
-          "set -e; ${command}"
+          "set -e; ${command}\n:"
         ];
       }
       // removeAttrs env [
@@ -107,7 +109,7 @@ let
       passthru = env.passthru or { };
     };
 
-  # A derivation that is never built.
+  # A derivation with nothing in it.
   fake =
     named:
     let
@@ -117,7 +119,7 @@ let
         builder = sh;
         args = [
           "-c"
-          "echo ${name} is a stand-in >&2; exit 1"
+          "echo ${name} is a stand-in > $out"
         ];
       } // { inherit version; };
     in

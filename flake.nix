@@ -73,6 +73,6 @@
         // import ./vm-tests/nixos { inherit pkgs; }
       );
 
-      formatter = each (system: nixpkgs.legacyPackages.${system}.nixfmt-rfc-style);
+      formatter = each (system: nixpkgs.legacyPackages.${system}.nixfmt-tree);
     };
 }

@@ -61,9 +61,10 @@ let
 
   qubes = cfg.gnupg.qubes-split-gpg;
 
-  # When nobody's user manager runs, as while a machine boots, there is nothing to restart: login starts the unit.
+  # When nobody's user manager runs, as while a machine boots, there is nothing to restart: login starts the unit. A dry run
+  # leaves it alone.
   restart = ''
-    case $(${config.systemd.user.systemctlPath} --user is-system-running 2>/dev/null) in
+    [[ -v DRY_RUN ]] || case $(${config.systemd.user.systemctlPath} --user is-system-running 2>/dev/null) in
     running | degraded | maintenance)
       ${config.systemd.user.systemctlPath} restart --user sops-nix
       ;;

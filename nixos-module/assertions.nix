@@ -253,6 +253,13 @@ let
         '';
       }
       {
+        assertion = phases.users.secrets == { } || !by.built;
+        message = ''
+          sops.secrets.<name>.neededForUsers with services.userborn.static: passwords are then fixed when the system is built,
+          where no secret can be. Set services.userborn.static = false, or remove neededForUsers.
+        '';
+      }
+      {
         assertion = !(config.system ? nixos-init && config.system.nixos-init.enable or false) || cfg.secrets == { } || cfg.useSystemdActivation;
         message = ''
           sops.useSystemdActivation is false, and system.nixos-init.enable runs no activation scripts: no secret would be set

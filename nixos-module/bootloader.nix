@@ -66,7 +66,7 @@ let
     set -u
     ${lib.optionalString checksHere ''
       if [ "''${NIXOS_NO_CHECK-}" != 1 ]; then
-        ${dryRun} "''${1-}" || exit 1
+        ${dryRun} || exit 1
       fi
     ''}
     ${lib.optionalString exists ''

@@ -42,7 +42,7 @@ in
   config = lib.optionalAttrs (options.system ? preSwitchChecks) {
     system.preSwitchChecks = lib.mkIf cfg.preSwitchCheck {
       forestage = ''
-        ${dryRun} "$1" "''${2-}"
+        ${dryRun}
       '';
     };
   };

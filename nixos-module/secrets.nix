@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 
@@ -11,6 +12,7 @@ let
   users = config.users.users;
   placement = import ./lib/placement.nix { inherit lib; };
   paths = import ./lib/paths.nix;
+  shared = import ./lib/options.nix { inherit lib pkgs cfg; };
 
   units =
     what:
@@ -23,21 +25,16 @@ let
 
   secret = types.submodule (
     { config, ... }:
+    let
+      common = shared.secret { inherit (config._module.args) name; };
+    in
     {
       options = {
+        inherit (common) key mode;
         name = mkOption {
           type = types.str;
           default = config._module.args.name;
           description = "Name of the file below `/run/secrets`; it may have several components.";
-        };
-        key = mkOption {
-          type = types.str;
-          default = if cfg.defaultSopsKey != null then cfg.defaultSopsKey else config._module.args.name;
-          defaultText = lib.literalMD "`sops.defaultSopsKey`, else the name";
-          description = ''
-            Which value of the sops file: mapping keys and list indices joined by `/`. `""` means the whole file, as sops
-            prints it. Files of the formats binary, dotenv and ini are always written whole.
-          '';
         };
         path = mkOption {
           type = types.str;
@@ -45,23 +42,13 @@ let
           defaultText = lib.literalMD "`/run/secrets/NAME`, `/run/secrets-for-users/NAME` or `/run/secrets-for-bootloader/NAME`";
           description = "Where the secret can be read. Other than the default, a symlink to the default is made there.";
         };
-        format = mkOption {
-          type = types.enum [
-            "yaml"
-            "json"
-            "binary"
-            "dotenv"
-            "ini"
-          ];
-          default = cfg.defaultSopsFormat;
-          defaultText = lib.literalExpression "config.sops.defaultSopsFormat";
-          description = "How the sops file is written.";
-        };
-        mode = mkOption {
-          type = types.str;
-          default = "0400";
-          description = "Permissions, in octal.";
-        };
+        format = common.format [
+          "yaml"
+          "json"
+          "binary"
+          "dotenv"
+          "ini"
+        ];
         owner = mkOption {
           type = types.nullOr types.str;
           default = null;

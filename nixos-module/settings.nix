@@ -10,23 +10,10 @@
 let
   inherit (lib) mkOption types;
   cfg = config.sops;
+  shared = import ./lib/options.nix { inherit lib pkgs cfg; };
 in
 {
-  options.sops = {
-    defaultSopsFile = mkOption {
-      type = types.path;
-      description = "The sops file of secrets that name none.";
-    };
-    defaultSopsFormat = mkOption {
-      type = types.str;
-      default = "yaml";
-      description = "The format of sops files, for secrets that name none.";
-    };
-    defaultSopsKey = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      description = "The key of secrets that name none; `null` means their names, `\"\"` whole files.";
-    };
+  options.sops = shared.settings // {
     validateSopsFiles = mkOption {
       type = types.bool;
       default = true;
@@ -46,30 +33,12 @@ in
         is switched.
       '';
     };
-    keepGenerations = mkOption {
-      type = types.ints.unsigned;
-      default = 1;
-      description = "How many generations of secrets to keep; 0 keeps all.";
-    };
     reuseUnchanged = mkOption {
       type = types.bool;
       default = false;
       description = ''
         Whether a run that would change nothing keeps the current generation, so that bind mounts of secrets stay valid.
       '';
-    };
-    log = mkOption {
-      type = types.listOf (
-        types.enum [
-          "keyImport"
-          "secretChanges"
-        ]
-      );
-      default = [
-        "keyImport"
-        "secretChanges"
-      ];
-      description = "What to log.";
     };
     environment = mkOption {
       type = types.attrsOf (types.either types.str types.path);
@@ -78,12 +47,6 @@ in
         Environment of forestage. In scripts the values stand between single quotes and are not escaped further, so that
         a value can leave the quotes for a command substitution; use `lib.escapeShellArg` for anything else.
       '';
-    };
-    package = mkOption {
-      type = types.package;
-      default = (import ../default.nix { inherit pkgs; }).forestage;
-      defaultText = lib.literalExpression "forestage";
-      description = "The forestage to use.";
     };
     validationPackage = mkOption {
       type = types.package;

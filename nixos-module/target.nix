@@ -15,7 +15,7 @@ let
     ++ lib.optional (phases.users.exists && by.unit) "sops-install-secrets-for-users.service";
 in
 {
-  systemd.targets.sops-secrets = lib.mkIf (cfg.secrets != { }) {
+  systemd.targets.sops-secrets = lib.mkIf (cfg.secrets != { } || cfg.templates != { }) {
     description = "Secrets";
     wantedBy = [ "sysinit.target" ];
     # Where scripts set up secrets they are there before any unit is, and the target is reached at once.

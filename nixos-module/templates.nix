@@ -12,6 +12,7 @@ let
   users = config.users.users;
   placement = import ./lib/placement.nix { inherit lib; };
   paths = import ./lib/paths.nix;
+  shared = import ./lib/options.nix { inherit lib pkgs cfg; };
 
   units =
     what:
@@ -25,7 +26,7 @@ let
   template = types.submodule (
     { config, ... }:
     {
-      options = {
+      options = shared.template config // {
         name = mkOption {
           type = types.singleLineStr;
           default = config._module.args.name;
@@ -36,16 +37,6 @@ let
           default = "${paths.of config}/rendered/${config.name}";
           defaultText = lib.literalMD "`/run/secrets/rendered/NAME`, or below the directory of its phase";
           description = "Where the rendered file can be read. Other than the default, a symlink to the default is made there.";
-        };
-        content = mkOption {
-          type = types.lines;
-          default = "";
-          description = "The text, with `config.sops.placeholder.NAME` where values of secrets belong.";
-        };
-        mode = mkOption {
-          type = types.singleLineStr;
-          default = "0400";
-          description = "Permissions, in octal.";
         };
         owner = mkOption {
           type = types.nullOr types.singleLineStr;
@@ -67,13 +58,6 @@ let
           type = types.nullOr types.int;
           default = 0;
           description = "Group by number, when `group` is null; no such group need exist.";
-        };
-        file = mkOption {
-          type = types.path;
-          default = pkgs.writeText config.name config.content;
-          defaultText = lib.literalExpression "pkgs.writeText config.name config.content";
-          example = "./configuration-template.conf";
-          description = "File with the text, when `content` is empty.";
         };
         restartUnits = units "restart";
         reloadUnits = units "reload";
@@ -101,24 +85,8 @@ in
       default = { };
       description = "Files that mix plain text with values of secrets.";
     };
-    placeholder = mkOption {
-      type = types.attrsOf (
-        types.mkOptionType {
-          name = "coercibleToString";
-          description = "value that can be coerced to string";
-          check = lib.strings.isConvertibleWithToString;
-          merge = lib.mergeEqualOption;
-        }
-      );
-      default = { };
-      visible = false;
-      description = "What stands for the value of each secret in a template.";
-    };
+    inherit (shared) placeholder;
   };
 
-  config = lib.mkIf (cfg.templates != { }) {
-    sops.placeholder = lib.mapAttrs (
-      name: _: lib.mkDefault "<SOPS:${builtins.hashString "sha256" name}:PLACEHOLDER>"
-    ) cfg.secrets;
-  };
+  config.sops.placeholder = shared.placeholders;
 }

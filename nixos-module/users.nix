@@ -38,7 +38,7 @@ in
       }
     ]
   );
-  systemd.services.userborn = lib.mkIf (exists && by.userborn) again;
+  systemd.services.userborn = lib.mkIf (exists && by.userborn && !by.built) again;
   systemd.services.systemd-sysusers = lib.mkIf (exists && by.sysusers && !by.userborn) again;
 
   system.activationScripts = lib.mkIf (exists && !by.unit) {

@@ -26,8 +26,10 @@ let
   list = lib.concatStringsSep ", ";
   identityFiles = lib.unique (map toString (identities.files cfg ++ identities.files cfg.initrd));
 
-  # Identities that are copied to the boot partition as they are.
-  exposed = lib.filter (file: lib.elem file.from identityFiles) initrd.plain;
+  # Identities that are copied to the boot partition as they are, maybe with the directory that holds them.
+  exposed = lib.filter (
+    file: lib.any (identity: identity == file.from || lib.hasPrefix "${file.from}/" identity) identityFiles
+  ) (initrd.plain ++ initrd.provisioned);
 
   # The file system that a path lies on: the one with the longest mount point.
   below = mountPoint: path: mountPoint == "/" || path == mountPoint || lib.hasPrefix "${mountPoint}/" path;

@@ -19,8 +19,8 @@ use std::{
 use nix::{
     dir::Dir,
     errno::Errno,
-    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat},
-    sys::stat::{Mode, fstat, mkdirat},
+    fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat},
+    sys::stat::{Mode, fstat, fstatat, mkdirat},
     unistd::geteuid,
 };
 
@@ -32,6 +32,19 @@ const MAX_SYMLINKS: u32 = 40;
 /// What every absolute path of a manifest is relative to.
 #[derive(Debug, Clone, Default)]
 pub struct Root(Option<Arc<Foreign>>);
+
+/// What a directory has under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink, wherever it leads.
+    Link,
+    /// A socket, a pipe or a device.
+    Other,
+}
 
 #[derive(Debug)]
 struct Foreign {
@@ -97,6 +110,25 @@ impl Root {
             }
         }
         Ok(names)
+    }
+
+    /// The names in the directory at the absolute `path` with what each is, in no order; none if it does not exist.
+    pub fn entries(&self, path: &Path) -> Result<Vec<(OsString, Kind)>> {
+        let cannot = |error: Errno| Failure::io("list", self.join(path), error);
+        let Some(dir) = self.find_dir(path, OFlag::O_RDONLY)? else { return Ok(Vec::new()) };
+        let names = self.list(path)?.into_iter();
+        names
+            .map(|name| {
+                let about = fstatat(&dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(cannot)?;
+                let kind = match about.st_mode & nix::libc::S_IFMT {
+                    nix::libc::S_IFREG => Kind::File,
+                    nix::libc::S_IFDIR => Kind::Directory,
+                    nix::libc::S_IFLNK => Kind::Link,
+                    _ => Kind::Other,
+                };
+                Ok((name, kind))
+            })
+            .collect()
     }
 
     /// The directory at the absolute `path`, or nothing if it or a directory above it does not exist.

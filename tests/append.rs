@@ -119,6 +119,40 @@ fn alone(finished: &[u8]) -> Vec<u8> {
     finished[(BASE.len() + 16).next_multiple_of(4)..].to_vec()
 }
 
+#[test]
+fn a_plain_source_may_be_a_directory() {
+    let machine = Machine::new("directory");
+    fs::remove_file(machine.0.join("etc/plain")).unwrap();
+    fs::create_dir_all(machine.0.join("etc/plain/below")).unwrap();
+    machine.write("etc/plain/below/b", b"b");
+    machine.write("etc/plain/a", b"a");
+    let path = machine.esp("initrd");
+    fs::write(&path, machine.finished(2)).unwrap();
+    let forestage = |arguments: &[&str]| {
+        let output = Command::new(program::path()).arg("initrd").args(arguments).arg(&path).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let listed = forestage(&["list"]).1;
+    assert!(listed.contains(" /run/plain/a\n") && listed.contains(" /run/plain/below/b\n"), "{listed}");
+    let (root, manifest) = (machine.0.clone(), machine.0.join("nix/store/2/manifest.json"));
+    let verify = ["verify", "--root", root.to_str().unwrap(), "--manifest", manifest.to_str().unwrap()];
+    assert_eq!(forestage(&verify).0, Some(0));
+    machine.write("etc/plain/below/b", b"c");
+    assert_eq!(forestage(&verify).0, Some(5));
+    machine.write("etc/plain/below/b", b"b");
+    assert_eq!(forestage(&verify).0, Some(0));
+    machine.write("etc/plain/new", b"");
+    assert_eq!(forestage(&verify).0, Some(5));
+    // The same again makes the same bytes; a directory without files is no secret.
+    let before = machine.finished(2);
+    assert_eq!(machine.finished(2), before);
+    fs::remove_dir_all(machine.0.join("etc/plain")).unwrap();
+    fs::create_dir(machine.0.join("etc/plain")).unwrap();
+    let output = machine.append(2, &path);
+    assert_eq!(told(&output).0, Some(1));
+    assert!(told(&output).1.contains("/etc/plain has no files"), "{output:?}");
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Before {
     Absent,

@@ -421,6 +421,27 @@ fn without_a_good_index_everything_is_named_and_nothing_unchecked_stays() {
 }
 
 #[test]
+fn a_plain_directory_is_there_with_its_files_and_goes_with_them() {
+    let Some(machine) = Machine::new("a_plain_directory_is_there_with_its_files_and_goes_with_them") else {
+        return;
+    };
+    let mut spec = spec();
+    for file in ["/etc/dir/a", "/etc/dir/below/b"] {
+        spec.files.push(Entry { plain_source: true, ..entry(file, "stock value", 0o600, (0, 0)) });
+    }
+    let list = LIST.replace("]}", r#",{"name":"dir","target":"/etc/dir"}]}"#);
+    machine.unpack(&spec);
+    machine.expect(&list);
+    let run = machine.run();
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    // What the initrd itself has there is not what came in the segment.
+    fs::create_dir_all(at("/etc/dir")).unwrap();
+    fs::remove_file(at("/.forestage/segment.json")).unwrap();
+    assert_eq!(machine.run().status, 1);
+    assert!(at("/etc/dir").exists() && !at("/.initrd-secrets/etc/dir").exists());
+}
+
+#[test]
 fn what_the_segment_lacks_is_named() {
     let Some(machine) = Machine::new("what_the_segment_lacks_is_named") else { return };
     machine.unpack(&spec());

@@ -21,10 +21,10 @@ let
   loader = config.boot.loader;
 
   # Builders of systemd-boot before mid-2026 name an initrd by its store path alone and append to it in place, so that
-  # generations with the same initrd would share one set of secrets. Theirs gets the digest of what is appended. (The option
-  # existed for a while in 2024, with the old builder.)
+  # generations with the same initrd would share one set of secrets. Theirs gets the digest of what is appended. (bootCounting
+  # existed for a while in 2024, with the old builder; extraInitrd never did.)
   writesAside =
-    options.boot.loader.systemd-boot ? bootCounting && lib.versionAtLeast lib.trivial.release "26.05";
+    options.boot.loader.systemd-boot ? bootCounting && options.system.boot ? extraInitrd;
   appendsInPlace = loader.systemd-boot.enable && !writesAside;
 
   contents = {

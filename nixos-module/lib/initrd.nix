@@ -60,19 +60,33 @@ let
   ) asked;
 
   # Of boot.initrd.secrets. An entry whose source is the path of a declared secret means that secret; the file need not exist
-  # when the bootloader is installed. Nothing is interpolated: a literal would end up in the store.
-  taken = lib.mapAttrsToList (
-    target: source:
-    let
-      from = if source == null then target else toString source;
-    in
-    {
-      target = clean target;
-      inherit from;
-      # A source in the store is found by no name.
-      declared = byPlace.${clean (builtins.unsafeDiscardStringContext from)} or null;
-    }
-  ) (removeAttrs initrd.secrets [ entry ]);
+  # when the bootloader is installed. So does a directory of them, for each. Nothing is interpolated: a literal would end up
+  # in the store.
+  taken = lib.concatLists (
+    lib.mapAttrsToList (
+      target: source:
+      let
+        from = if source == null then target else toString source;
+        # A source in the store is found by no name.
+        place = clean (builtins.unsafeDiscardStringContext from);
+        below = lib.filter (lib.hasPrefix "${place}/") (lib.attrNames byPlace);
+      in
+      if byPlace ? ${place} || below == [ ] then
+        [
+          {
+            target = clean target;
+            inherit from;
+            declared = byPlace.${place} or null;
+          }
+        ]
+      else
+        map (one: {
+          target = clean (target + lib.removePrefix place one);
+          from = one;
+          declared = byPlace.${one};
+        }) below
+    ) (removeAttrs initrd.secrets [ entry ])
+  );
   provisioned = lib.filter (t: t.declared != null) taken;
   plain = lib.filter (t: t.declared == null) taken;
   sameAsOurs =

@@ -7,6 +7,7 @@
 let
   evaluation = import ./evaluate.nix { inherit module; };
   inherit (evaluation) lib;
+  stubs = import ./stubs evaluation.tree;
   file = /. + secretsFile;
 
   configurations = {
@@ -100,7 +101,7 @@ let
       sops.secrets."nested/test/file" = { };
     };
     users-userborn = {
-      imports = [ ./stubs/userborn.nix ];
+      imports = stubs.userborn;
       services.userborn.enable = true;
       sops.age.keyFile = "/run/age-keys.txt";
       sops.secrets.test_key.neededForUsers = true;
@@ -174,7 +175,185 @@ let
       sops.secrets.test_key.sopsFile = "/var/lib/secrets.yaml";
     };
     nothing = { };
+
+    # What sops-nix's README shows, chapter by chapter.
+    readme-deploy = {
+      sops.age.sshKeyPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
+      sops.age.keyFile = "/var/lib/sops-nix/key.txt";
+      sops.age.generateKey = true;
+      sops.secrets.example-key = { };
+      sops.secrets."myservice/my_subdir/my_secret" = { };
+    };
+    readme-file-outside-the-store = {
+      sops.defaultSopsFile = "/root/.sops/secrets/example.yaml";
+      sops.validateSopsFiles = false;
+      sops.age.keyFile = "/var/lib/sops-nix/key.txt";
+      sops.secrets.example-key = { };
+    };
+    readme-permissions =
+      { config, ... }:
+      {
+        services.openssh.enable = true;
+        sops.secrets.example-secret = {
+          mode = "0440";
+          owner = config.users.users.nobody.name;
+          group = config.users.users.nobody.group;
+        };
+      };
+    readme-buildkite =
+      { config, pkgs, ... }:
+      {
+        services.openssh.enable = true;
+        services.buildkite-agents.builder = {
+          enable = true;
+          tokenPath = config.sops.secrets.buildkite-token.path;
+          privateSshKeyPath = config.sops.secrets.buildkite-ssh-key.path;
+          runtimePackages = [
+            pkgs.gnutar
+            pkgs.bash
+            pkgs.nix
+            pkgs.gzip
+            pkgs.git
+          ];
+        };
+        sops.secrets.buildkite-token.owner = config.users.users.buildkite-agent-builder.name;
+        sops.secrets.buildkite-ssh-key.owner = config.users.users.buildkite-agent-builder.name;
+      };
+    readme-restart = {
+      services.openssh.enable = true;
+      sops.secrets."home-assistant-secrets.yaml".restartUnits = [ "home-assistant.service" ];
+    };
+    readme-link = {
+      services.openssh.enable = true;
+      users.groups.hass = { };
+      users.users.hass = {
+        isSystemUser = true;
+        group = "hass";
+      };
+      sops.secrets."home-assistant-secrets.yaml" = {
+        owner = "hass";
+        path = "/var/lib/hass/secrets.yaml";
+      };
+    };
+    readme-password =
+      { config, ... }:
+      {
+        sops.age.keyFile = "/nix/persist/var/lib/sops-nix/key.txt";
+        sops.secrets.my-password.neededForUsers = true;
+        users.users.mic92 = {
+          isNormalUser = true;
+          hashedPasswordFile = config.sops.secrets.my-password.path;
+        };
+      };
+    readme-impermanence = {
+      services.openssh.enable = true;
+      fileSystems."/etc/ssh" = {
+        device = "/persist/etc/ssh";
+        options = [ "bind" ];
+        neededForBoot = true;
+      };
+      sops.secrets.test_key.neededForUsers = true;
+    };
+    readme-json = {
+      services.openssh.enable = true;
+      sops.secrets.github_token = {
+        sopsFile = ./data/secrets.json;
+        format = "json";
+      };
+    };
+    readme-json-by-default = {
+      services.openssh.enable = true;
+      sops.defaultSopsFile = ./data/secrets.json;
+      sops.defaultSopsFormat = "json";
+      sops.secrets.github_token = { };
+    };
+    readme-binary = {
+      services.openssh.enable = true;
+      sops.secrets.krb5-keytab = {
+        format = "binary";
+        sopsFile = ./data/secrets.bin;
+      };
+    };
+    readme-whole-file = {
+      services.openssh.enable = true;
+      sops.secrets.my-config = {
+        format = "yaml";
+        key = "";
+      };
+    };
+    readme-gnupg = {
+      services.openssh.enable = true;
+      sops.gnupg.home = "/var/lib/sops";
+      sops.gnupg.sshKeyPaths = [ ];
+      sops.secrets.test_key = { };
+    };
+    readme-shared =
+      { config, ... }:
+      let
+        service = name: {
+          script = "true";
+          serviceConfig.User = name;
+        };
+        user = {
+          isSystemUser = true;
+          group = "drone";
+        };
+      in
+      {
+        services.openssh.enable = true;
+        systemd.services.drone-server = service "drone-server";
+        systemd.services.drone-agent = service "drone-agent";
+        users.groups.drone = { };
+        users.users.drone-server = user;
+        users.users.drone-agent = user;
+        sops.secrets.drone-server = {
+          owner = config.systemd.services.drone-server.serviceConfig.User;
+          key = "drone";
+        };
+        sops.secrets.drone-agent = {
+          owner = config.systemd.services.drone-agent.serviceConfig.User;
+          key = "drone";
+        };
+      };
+    readme-templates =
+      { config, pkgs, ... }:
+      {
+        services.openssh.enable = true;
+        users.groups.serviceuser = { };
+        users.users.serviceuser = {
+          isSystemUser = true;
+          group = "serviceuser";
+        };
+        sops.secrets.your-secret = { };
+        sops.templates."your-config-with-secrets.toml" = {
+          owner = "serviceuser";
+          content = ''
+            password = "${config.sops.placeholder.your-secret}"
+          '';
+        };
+        systemd.services.myservice.serviceConfig = {
+          ExecStart = "${pkgs.hello}/bin/hello --config ${
+            config.sops.templates."your-config-with-secrets.toml".path
+          }";
+          User = "serviceuser";
+        };
+      };
   };
+
+  # Those who make users run again when passwords are others: docs/nixos/differences.md.
+  withoutOrder =
+    name: text:
+    if
+      lib.elem name [
+        "userborn.service"
+        "systemd-sysusers.service"
+      ]
+    then
+      lib.filter (line: !(lib.hasPrefix "After=" line || lib.hasPrefix "X-Restart-Triggers=" line)) (
+        lib.splitString "\n" text
+      )
+    else
+      text;
 
   shown =
     configuration:
@@ -228,6 +407,19 @@ let
       ] pickScript;
       activation = config.system.activationScripts.script;
       dry = config.system.dryActivationScript;
+      # Everything else that the machine gets.
+      otherScripts = lib.mapAttrs (name: _: pickScript name) config.system.activationScripts;
+      otherUnits = lib.mapAttrs (name: unit: withoutOrder name unit.text) (
+        lib.filterAttrs (name: _: !(lib.hasInfix "sops" name)) config.systemd.units
+      );
+      initrdUnits = lib.mapAttrs (_: unit: unit.text) config.boot.initrd.systemd.units;
+      initrdContents = lib.attrNames config.boot.initrd.systemd.contents;
+      etc = lib.mapAttrs (
+        _: file: if file.text != null then file.text else toString file.source
+      ) config.environment.etc;
+      tmpfiles = config.systemd.tmpfiles.rules;
+      packages = map (package: package.name) config.environment.systemPackages;
+      users = lib.mapAttrs (_: user: user.hashedPasswordFile) config.users.users;
       boot = {
         installer = toString config.system.build.installBootLoader;
         appender = toString config.system.build.initialRamdiskSecretAppender;

@@ -47,8 +47,9 @@ let
     outPath = "/package";
     name = "package";
   };
-  evaluated =
-    module: configuration:
+  evaluated = evaluatedWith pkgs package;
+  evaluatedWith =
+    pkgs: package: module: configuration:
     (lib.evalModules {
       modules = [
         module
@@ -110,51 +111,86 @@ let
   };
   ours = configuration: shown (evaluated ../../home-manager-module configuration);
   theirs = configuration: shown (evaluated (/. + "${peer}/modules/home-manager/sops.nix") configuration);
-in
-lib.mapAttrs' (
-  name: configuration:
-  lib.nameValuePair "home-manager: ${name}" {
-    actual = ours configuration;
-    expected = if peer == "" then ours configuration else theirs configuration;
-  }
-) configurations
-// {
-  "home-manager: the manifest is a user's" =
+
+  # For running: real builders, the real program.
+  home = builtins.getEnv "TEST_WORK" + "/home";
+  started =
+    configuration:
     let
-      script = (ours configurations.plain).service.Service.ExecStart;
+      whole = import ./evaluate.nix { module = { }; };
+      age = whole.pkgs.writeShellScriptBin "age-keygen" ''
+        ${whole.pkgs.coreutils}/bin/cp ${./data/key.txt} "$2"
+      '';
+      config = evaluatedWith (whole.pkgs // { inherit age; }) whole.package ../../home-manager-module {
+        imports = [ configuration ];
+        xdg.configHome = "${home}/.config";
+        sops.age.keyFile = lib.mkDefault (builtins.getEnv "TEST_AGE_KEY");
+        sops.secrets.test_key = { };
+      };
     in
+    whole.pkgs.runCommand "user-unit" { } "ln -s ${config.systemd.user.services.sops-nix.Service.ExecStart} $out";
+in
+{
+  build.script = started (
+    { config, ... }:
     {
-      actual = map (part: lib.hasInfix part script) [
-        "/package/bin/sops-install-secrets -ignore-passwd"
-        ''"userMode":true''
-        ''"secretsMountPoint":"%r/secrets.d"''
-        ''"symlinkPath":"/home/u/.config/sops-nix/secrets"''
+      sops.secrets.token = {
+        key = "test_key";
+        path = "%r/token";
+      };
+      sops.templates.t.content = "[${config.sops.placeholder.token}]";
+    }
+  );
+  build.generating = started {
+    sops.age.generateKey = true;
+    sops.age.keyFile = "${home}/made/key.txt";
+  };
+
+  checks = lib.mapAttrs' (
+    name: configuration:
+    lib.nameValuePair "home-manager: ${name}" {
+      actual = ours configuration;
+      expected = if peer == "" then ours configuration else theirs configuration;
+    }
+  ) configurations
+  // {
+    "home-manager: the manifest is a user's" =
+      let
+        script = (ours configurations.plain).service.Service.ExecStart;
+      in
+      {
+        actual = map (part: lib.hasInfix part script) [
+          "/package/bin/sops-install-secrets -ignore-passwd"
+          ''"userMode":true''
+          ''"secretsMountPoint":"%r/secrets.d"''
+          ''"symlinkPath":"/home/u/.config/sops-nix/secrets"''
+        ];
+        expected = [
+          true
+          true
+          true
+          true
+        ];
+      };
+    "home-manager: mistakes" = {
+      actual = map (configuration: map (a: lib.head (lib.splitString " " a.message)) (ours configuration).failed) [
+        { sops.secrets.a = { }; }
+        {
+          sops.secrets.a = { };
+          sops.gnupg.home = "/g";
+          sops.gnupg.package = package;
+          sops.gnupg.sshKeyPaths = [ "/k" ];
+        }
+        {
+          sops.secrets.a = { };
+          sops.gnupg.qubes-split-gpg.enable = true;
+        }
       ];
       expected = [
-        true
-        true
-        true
-        true
+        [ "sops.secrets" ]
+        [ "Only" ]
+        [ "sops.gnupg.qubes-split-gpg.enable" ]
       ];
     };
-  "home-manager: mistakes" = {
-    actual = map (configuration: map (a: lib.head (lib.splitString " " a.message)) (ours configuration).failed) [
-      { sops.secrets.a = { }; }
-      {
-        sops.secrets.a = { };
-        sops.gnupg.home = "/g";
-        sops.gnupg.package = package;
-        sops.gnupg.sshKeyPaths = [ "/k" ];
-      }
-      {
-        sops.secrets.a = { };
-        sops.gnupg.qubes-split-gpg.enable = true;
-      }
-    ];
-    expected = [
-      [ "sops.secrets" ]
-      [ "Only" ]
-      [ "sops.gnupg.qubes-split-gpg.enable" ]
-    ];
   };
 }

@@ -126,6 +126,40 @@ let
         "userborn"
       ];
     };
+    userborn-static = {
+      module = {
+        imports = (import ./stubs evaluation.tree).userborn;
+        services.userborn.enable = true;
+        services.userborn.static = true;
+        sops.secrets.a.neededForUsers = true;
+      };
+      assertion = [
+        "neededForUsers"
+        "services.userborn.static"
+      ];
+    };
+    old-names = {
+      config.sops.age.keyFile = null;
+      config.sops.gnupgHome = "/var/lib/sops";
+      config.sops.sshKeyPaths = [ ];
+      config.sops.secrets.a = { };
+      warning = [
+        "sops.gnupgHome"
+        "sops.gnupg.home"
+      ];
+    };
+    secret-and-template-with-one-path = {
+      config.sops.secrets.a.path = "/etc/x";
+      config.sops.templates.t = {
+        content = "x";
+        path = "/etc/x";
+      };
+      assertion = [
+        "sops.secrets.a"
+        "sops.templates.t"
+        "path"
+      ];
+    };
     one-path = {
       config.sops.secrets.a.path = "/etc/x";
       config.sops.secrets.b.path = "/etc/x";
@@ -261,6 +295,22 @@ let
     };
     identity-by-boot-initrd-secrets = {
       config.sops.secrets.a = { };
+      config.boot.initrd.secrets."/etc/key.txt" = "/var/lib/key.txt";
+      warning = [
+        "boot.initrd.secrets"
+        "/var/lib/key.txt"
+      ];
+    };
+    identity-in-a-directory-in-initrd = {
+      config.sops.secrets.a = { };
+      config.boot.initrd.secrets."/etc/keys" = "/var/lib";
+      warning = [
+        "boot.initrd.secrets"
+        "/var/lib"
+      ];
+    };
+    secret-that-is-an-identity-in-initrd = {
+      config.sops.secrets.a.path = "/var/lib/key.txt";
       config.boot.initrd.secrets."/etc/key.txt" = "/var/lib/key.txt";
       warning = [
         "boot.initrd.secrets"

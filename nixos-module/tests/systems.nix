@@ -104,6 +104,7 @@ let
       boot.initrd.secrets."/etc/luks/key" = config.sops.secrets.luks.path;
       boot.initrd.secrets."/etc//template" = config.sops.templates.t.path;
       boot.initrd.secrets."/stock" = "${work}/stock file";
+      boot.initrd.secrets."/keys" = "${work}/stock directory";
       sops.templates.t = {
         content = "v=${config.sops.placeholder.test_key}\n";
         path = "/var/lib/elsewhere";
@@ -138,6 +139,7 @@ let
     imports = [ sops ];
     boot.loader.grub.enable = true;
     boot.loader.grub.device = "/dev/vda";
+    boot.initrd.systemd.enable = false;
     sops.secrets.test_key.initrd = {
       enable = true;
       path = "/root/a/b";
@@ -179,7 +181,7 @@ let
       };
     };
   checked = {
-    imports = [ ./stubs/pre-switch-checks.nix ];
+    imports = (import ./stubs evaluation.tree).preSwitchChecks;
   };
 
   configurations = {
@@ -192,6 +194,7 @@ let
       scripted
       bootloader
       grubPassword
+      mockLanding
       ;
     migratedChecked.imports = [
       migrated
@@ -212,6 +215,16 @@ let
       ) ./stubs/limine.nix;
       boot.loader.systemd-boot.enable = lib.mkForce false;
       boot.loader.limine.enable = true;
+    };
+    directory = {
+      imports = [
+        sops
+        systemd
+      ];
+      sops.secrets."ssh/a".key = "test_key";
+      sops.secrets."ssh/b/c".key = "test_key";
+      sops.secrets."ssh-not".key = "test_key";
+      boot.initrd.secrets."/keys" = "/run/secrets/ssh";
     };
     # Without sops files in the initrd.
     none.imports = [
@@ -248,6 +261,21 @@ let
       sops.mock.values.luks = "shape";
     };
   };
+  # Dummies of every shape; what is landed of them is looked at.
+  mockLanding = {
+    imports = [
+      landing
+      (evaluation.tree + "/nixos/modules/virtualisation/qemu-vm.nix")
+    ];
+    sops.mock.enable = true;
+    sops.mock.values.test_user = "$6$hash";
+  };
+  renamed =
+    name:
+    evaluation.pkgs.callPackage ../../packaging/nix/renamed.nix {
+      forestage = evaluation.package;
+      inherit name;
+    };
   systems = lib.mapAttrs (_: configuration: evaluation.system [ configuration ]) configurations;
   configs = lib.mapAttrs (_: system: system.config) systems;
 
@@ -277,6 +305,10 @@ in
     usersManifest = configs.landing.system.build.sops-nix-users-manifest;
     stranger = configs.stranger.system.build.sops-nix-manifest;
     misspelt = configs.misspelt.system.build.sops-nix-manifest;
+    mockManifest = configs.mockLanding.system.build.sops-nix-manifest;
+    mockUsersManifest = configs.mockLanding.system.build.sops-nix-users-manifest;
+    sshToAge = renamed "ssh-to-age";
+    sshToPgp = renamed "ssh-to-pgp";
     check = configs.migratedChecked.system.preSwitchChecksScript;
     dryRun = configs.migrated.system.build.installBootLoader;
   };
@@ -301,6 +333,10 @@ in
           mode = "0400";
         }
         {
+          target = "/keys";
+          source = "${work}/stock directory";
+        }
+        {
           target = "/stock";
           source = "${work}/stock file";
         }
@@ -311,8 +347,24 @@ in
       expected = [
         "/etc//template"
         "/etc/luks/key"
+        "/keys"
         "/run/secrets/test_key"
         "/stock"
+      ];
+    };
+    "a directory of secrets becomes each of them" = {
+      actual = filesOf configs.directory;
+      expected = [
+        {
+          target = "/keys/a";
+          secret = "ssh/a";
+          mode = "0400";
+        }
+        {
+          target = "/keys/b/c";
+          secret = "ssh/b/c";
+          mode = "0400";
+        }
       ];
     };
     "an own entry where none is" = {
@@ -468,7 +520,10 @@ in
         configs.grubOwn
       ];
       expected = [
-        true
+        (!(
+          systems.own.options.boot.loader.systemd-boot ? bootCounting
+          && systems.own.options.system.boot ? extraInitrd
+        ))
         false
       ];
     };

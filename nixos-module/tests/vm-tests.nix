@@ -4,12 +4,7 @@ let
   evaluation = import ./evaluate.nix { module = { }; };
   inherit (evaluation) lib pkgs tree;
   directory = ../../vm-tests/nixos;
-  # What a tree does not have yet.
-  options =
-    (evaluation.system [ { options.sops = lib.mkOption { type = lib.types.anything; }; } ]).options;
-  stubs =
-    lib.optional (!(options.services ? userborn)) ./stubs/userborn.nix
-    ++ lib.optional (!(options.boot.loader ? limine)) ./stubs/limine.nix;
+  stubs = import ./stubs tree;
 
   test =
     name:
@@ -19,7 +14,8 @@ let
       nodes = lib.mapAttrs (
         _: node:
         (evaluation.systemWith { inherit nodes; } (
-          stubs
+          stubs.userborn
+          ++ stubs.limine
           ++ [
             (tree + "/nixos/modules/virtualisation/qemu-vm.nix")
             # The framework lets root in.

@@ -212,20 +212,40 @@ fn entries<'m>(
         }
     }
     for wanted in &manifest.initrd.files {
-        let (path, owner) = (wanted.target.clone(), Owner { uid: wanted.uid, gid: wanted.gid });
-        let plain_source = matches!(wanted.content, InitrdContent::Source(_));
-        let entry = placed.content(&wanted.content, root).and_then(|(content, own_mode)| {
-            let mode = wanted.mode.map_or(own_mode, Ok)?;
-            Ok(Entry {
-                file: File { path, content, mode, owner },
-                plain_source,
-                credential: wanted.credential.clone(),
-            })
-        });
+        let owner = Owner { uid: wanted.uid, gid: wanted.gid };
+        let entry = |path: PathBuf, content: Arc<Plaintext>, mode: Mode, plain_source: bool| Entry {
+            file: File { path, content, mode, owner },
+            plain_source,
+            credential: wanted.credential.clone(),
+        };
         let name = wanted.target.display().to_string();
-        take(&name, format!("initrd:{name}"), entry);
+        let option = || format!("initrd:{name}");
+        if let InitrdContent::Source(source) = &wanted.content {
+            match plain(source, wanted.credential.is_some(), root) {
+                Ok(copies) => copies.into_iter().for_each(|copy| {
+                    let (path, mode) = (copy.place(&wanted.target), wanted.mode.unwrap_or(copy.mode));
+                    take(&name, option(), Ok(entry(path, Arc::new(copy.content), mode, true)));
+                }),
+                Err(failure) => take(&name, option(), Err(failure)),
+            }
+            continue;
+        }
+        let made = placed.content(&wanted.content).and_then(|(content, own_mode)| {
+            let mode = wanted.mode.map_or(own_mode, Ok)?;
+            Ok(entry(wanted.target.clone(), content, mode, false))
+        });
+        take(&name, option(), made);
     }
     (entries, failures)
+}
+
+/// What a plain source gives. A credential is one file.
+fn plain(source: &Path, credential: bool, root: &Root) -> Result<Vec<declared::Copy>> {
+    let copies = declared::copies(source, root)?;
+    if credential && copies.iter().any(|copy| copy.place(source) != source) {
+        return Err(Failure::new(format!("{} is a directory, and no credential", source.display())));
+    }
+    Ok(copies)
 }
 
 /// The manifest's secrets and templates with what they hold, by their paths.
@@ -236,12 +256,9 @@ struct Placed<'m> {
 
 impl Placed<'_> {
     /// The bytes of an initrd file, and the mode that it has if nothing else is said.
-    fn content(&self, content: &InitrdContent, root: &Root) -> Result<(Arc<Plaintext>, Result<Mode>)> {
+    fn content(&self, content: &InitrdContent) -> Result<(Arc<Plaintext>, Result<Mode>)> {
         let (kind, list, name) = match content {
-            InitrdContent::Source(path) => {
-                let (bytes, mode) = declared::source(path, root)?;
-                return Ok((Arc::new(bytes), Ok(mode)));
-            }
+            InitrdContent::Source(path) => return Err(Failure::io("open", path, "a secret was expected")),
             InitrdContent::Secret(name) => ("secret", &self.secrets, name),
             InitrdContent::Template(name) => ("template", &self.templates, name),
         };

@@ -19,9 +19,9 @@ use super::{
 use crate::{
     failure::{Failure, Result},
     input,
-    manifest::{InitrdContent, Kind, Manifest, Placement, TemplateText},
+    manifest::{self, InitrdContent, Manifest, Placement, TemplateText},
     plaintext::Plaintext,
-    root::Root,
+    root::{Kind, Root},
     tree::Mode,
 };
 
@@ -132,9 +132,9 @@ pub fn alike(manifest: &Manifest, index: &Index) -> bool {
 }
 
 /// The secrets and templates of a manifest.
-pub fn placements(manifest: &Manifest) -> impl Iterator<Item = (Kind, &Placement)> {
-    let secrets = manifest.secrets.iter().map(|secret| (Kind::Secret, &secret.placement));
-    secrets.chain(manifest.templates.iter().map(|template| (Kind::Template, &template.placement)))
+pub fn placements(manifest: &Manifest) -> impl Iterator<Item = (manifest::Kind, &Placement)> {
+    let secrets = manifest.secrets.iter().map(|secret| (manifest::Kind::Secret, &secret.placement));
+    secrets.chain(manifest.templates.iter().map(|template| (manifest::Kind::Template, &template.placement)))
 }
 
 /// Where a manifest of sops-nix, which lists no files for the initrd, wants a secret: where its path says.
@@ -169,7 +169,7 @@ pub fn standing(wanted: &Wanted, survey: &Survey, digest: &[u8; 32], root: &Root
     };
     let whole = match &found.state {
         State::Whole => true,
-        State::Damaged(paths) => paths.binary_search(&landed.path).is_err(),
+        State::Damaged(paths) => landed.iter().all(|file| paths.binary_search(&file.path).is_err()),
         State::Cut | State::Later(_) => false,
     };
     if !whole {
@@ -178,35 +178,162 @@ pub fn standing(wanted: &Wanted, survey: &Survey, digest: &[u8; 32], root: &Root
     if found.index.as_ref().is_none_or(|index| index.manifest != *digest) {
         return Standing::Stale;
     }
-    match wanted.source {
-        None => Standing::Fresh,
-        Some((path, mode)) => match source(path, root) {
-            Ok((bytes, own_mode)) => {
-                let same =
-                    *Sha256::digest(&*bytes) == landed.sha256 && mode.unwrap_or(own_mode) == landed.mode;
-                if same { Standing::Fresh } else { Standing::Stale }
-            }
-            Err(failure) => Standing::Unknown(failure),
-        },
+    let Some((path, mode)) = wanted.source else { return Standing::Fresh };
+    match copies(path, root) {
+        Ok(copies) => {
+            let prefix = staged_source(&wanted.target);
+            let same = |copy: &Copy| {
+                let path = copy.place(Path::new(&prefix));
+                let file = landed.binary_search_by(|file| Path::new(&file.path).cmp(&path)).ok();
+                file.and_then(|at| landed.get(at)).is_some_and(|file| {
+                    *Sha256::digest(&*copy.content) == file.sha256 && mode.unwrap_or(copy.mode) == file.mode
+                })
+            };
+            let fresh = copies.len() == landed.len() && copies.iter().all(same);
+            if fresh { Standing::Fresh } else { Standing::Stale }
+        }
+        Err(failure) => Standing::Unknown(failure),
     }
 }
 
-fn landed<'f>(found: &'f Found, wanted: &Wanted) -> Option<&'f Landed> {
+fn staged_source(target: &Path) -> String {
+    format!("{SOURCES}{}", target.display())
+}
+
+/// The files of a segment that are `wanted`, in the order of their paths: one, or those of a directory.
+fn landed<'f>(found: &'f Found, wanted: &Wanted) -> Option<Vec<&'f Landed>> {
     let target = wanted.target.to_str()?;
     let staged = wanted.target.starts_with("/run");
     let path = match wanted.source {
-        Some(_) => format!("{SOURCES}{target}"),
+        Some(_) => staged_source(&wanted.target),
         None if staged => format!("{STAGED}{target}"),
         None => target.to_owned(),
     };
     let files = &found.index.as_ref()?.files;
-    files.get(files.binary_search_by(|file| file.path.as_str().cmp(&path)).ok()?)
+    if let Ok(at) = files.binary_search_by(|file| file.path.as_str().cmp(&path)) {
+        return Some(vec![files.get(at)?]);
+    }
+    wanted.source?;
+    let inside = format!("{path}/");
+    let first = files.partition_point(|file| file.path < inside);
+    let below = files.get(first..)?.iter().take_while(|file| file.path.starts_with(&inside));
+    let mut below: Vec<_> = below.collect();
+    below.sort_unstable_by(|a, b| Path::new(&a.path).cmp(Path::new(&b.path)));
+    (!below.is_empty()).then_some(below)
 }
 
-/// A plain file of `boot.initrd.secrets`, with the mode that `cp -a` would give it.
-pub fn source(path: &Path, root: &Root) -> Result<(Plaintext, Mode)> {
+/// One file that a plain source gives.
+#[derive(Debug)]
+pub struct Copy {
+    /// Where it lies below the source; empty if it is the source.
+    below: PathBuf,
+    /// Its bytes.
+    pub content: Plaintext,
+    /// The mode that `cp -a` would give it.
+    pub mode: Mode,
+}
+
+impl Copy {
+    /// Where it goes if the source goes to `target`.
+    #[must_use]
+    pub fn place(&self, target: &Path) -> PathBuf {
+        // Joining nothing would append a slash.
+        if self.below.as_os_str().is_empty() { target.to_owned() } else { target.join(&self.below) }
+    }
+}
+
+/// What a plain source of `boot.initrd.secrets` gives: itself, or the files below it if it is a directory.
+///
+/// As the stock tools of NixOS do in the end: sockets, pipes and devices are no secrets, and directories are made for
+/// files only. A link is what it leads to; a link to a directory, inside of a directory, is an error.
+pub fn copies(source: &Path, root: &Root) -> Result<Vec<Copy>> {
+    let metadata = root.open(source).and_then(|file| file.metadata());
+    if !metadata.is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(vec![copy(source, PathBuf::new(), root)?]);
+    }
+    let mut copies: Vec<Copy> = Vec::new();
+    let mut size = 0_u64;
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        let here = if directory.as_os_str().is_empty() { source.to_owned() } else { source.join(&directory) };
+        for (name, kind) in root.entries(&here)? {
+            let below = directory.join(name);
+            match kind {
+                Kind::Directory => directories.push(below),
+                Kind::File | Kind::Link => {
+                    let copy = copy(&source.join(&below), below, root)?;
+                    size = size.saturating_add(copy.content.len() as u64);
+                    if size > input::MAX_SIZE {
+                        return Err(Failure::new(format!("{} is too large for an initrd", source.display()))
+                            .fact("limit", format!("{} bytes", input::MAX_SIZE)));
+                    }
+                    copies.push(copy);
+                }
+                Kind::Other => {}
+            }
+        }
+    }
+    if copies.is_empty() {
+        return Err(Failure::new(format!("the directory {} has no files", source.display())));
+    }
+    copies.sort_unstable_by(|a, b| a.below.cmp(&b.below));
+    Ok(copies)
+}
+
+fn copy(path: &Path, below: PathBuf, root: &Root) -> Result<Copy> {
     let content = input::read_file(root, path, input::MAX_SIZE)?;
     let metadata = root.open(path).and_then(|file| file.metadata());
     let bits = metadata.map_err(|error| Failure::io("examine", path, error))?.permissions().mode();
-    Ok((content, Mode::new(u16::try_from(bits & 0o777).unwrap_or(0o400))))
+    Ok(Copy { below, content, mode: Mode::new(u16::try_from(bits & 0o777).unwrap_or(0o400)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::{fs::symlink, net::UnixListener},
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_a_plain_source_gives() {
+        let place = std::env::temp_dir().join(format!("forestage-copies-{}", std::process::id()));
+        fs::create_dir_all(place.join("dir/below/empty")).unwrap();
+        for (path, mode) in [("file", 0o640), ("dir/b", 0o400), ("dir/a", 0o755), ("dir/below/c", 0o600)] {
+            fs::write(place.join(path), path).unwrap();
+            fs::set_permissions(place.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        symlink("../file", place.join("dir/link")).unwrap();
+        symlink("dir", place.join("to-dir")).unwrap();
+        let _socket = UnixListener::bind(place.join("dir/socket")).unwrap();
+        let got = |source: &str| {
+            let copies = copies(&place.join(source), &Root::system())?;
+            let told = copies.into_iter().map(|copy| {
+                let text = String::from_utf8(copy.content.to_vec()).unwrap();
+                format!("{} {text} {}", copy.place(Path::new("/t")).display(), copy.mode)
+            });
+            Ok::<_, Failure>(told.collect::<Vec<_>>())
+        };
+        assert_eq!(got("file").unwrap(), ["/t file 0640"]);
+        let below =
+            ["/t/a dir/a 0755", "/t/b dir/b 0400", "/t/below/c dir/below/c 0600", "/t/link file 0640"];
+        assert_eq!(got("dir").unwrap(), below);
+        assert_eq!(got("to-dir").unwrap(), below);
+        assert_eq!(got("dir/link").unwrap(), ["/t file 0640"]);
+        // Nothing to copy, and what would be lost, are errors.
+        for (source, word) in
+            [("none", "none"), ("dir/below/empty", "no files"), ("dir/socket", "dir/socket")]
+        {
+            let failure = got(source).unwrap_err().to_string();
+            assert!(failure.contains(word), "{failure}");
+        }
+        for (target, word) in [("gone", "dir/lost"), (".", "dir/lost")] {
+            symlink(target, place.join("dir/lost")).unwrap();
+            let failure = got("dir").unwrap_err().to_string();
+            assert!(failure.contains(word), "{failure}");
+            fs::remove_file(place.join("dir/lost")).unwrap();
+        }
+        fs::remove_dir_all(place).unwrap();
+    }
 }

@@ -24,7 +24,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    libc::S_IFREG,
+    libc::{S_IFDIR, S_IFREG},
     sys::stat::{Mode, umask},
 };
 
@@ -149,16 +149,22 @@ fn without_index(walk: &Walk, expected: &Expected, failure: Failure, outcome: &m
         let source = PathBuf::from(format!("{SOURCES}{}", target.display()));
         // What is in /run now, the kernel did not unpack there.
         let in_place = if target.starts_with("/run") { None } else { walk.follow(above).ok() };
-        let places =
-            [(in_place.flatten(), target.as_path()), (walk.enter(split(&source).0).ok(), source.as_path())];
-        for (dir, path) in places {
-            if let Some(dir) = dir
-                && check::look(&dir, name).is_ok()
-            {
-                match check::delete(&dir, name) {
-                    Ok(()) => unchecked.push(path.display().to_string()),
-                    Err(error) => outcome.failures.push(Failure::io("delete", path, error)),
-                }
+        let places = [
+            (in_place.flatten(), target.as_path(), false),
+            (walk.enter(split(&source).0).ok(), source.as_path(), true),
+        ];
+        for (dir, path, ours) in places {
+            let Some(dir) = dir else { continue };
+            let Ok(about) = check::look(&dir, name) else { continue };
+            let deleted = match check::kind(&about) == S_IFDIR {
+                false => check::delete(&dir, name),
+                true if ours => remove_tree(&dir, name),
+                // The initrd's own: a plain source that is a directory is brought there by the stock unit, later.
+                true => continue,
+            };
+            match deleted {
+                Ok(()) => unchecked.push(path.display().to_string()),
+                Err(error) => outcome.failures.push(Failure::io("delete", path, error)),
             }
         }
     }
@@ -209,7 +215,10 @@ impl Arrival<'_> {
         }
         let mut there = BTreeSet::new();
         there.extend(self.index.files.iter().map(|file| Path::new(file.target())));
-        for target in self.expected.files.keys().filter(|target| !there.contains(target.as_path())) {
+        // Below a target lie the files of a plain source that is a directory.
+        let arrived =
+            |target: &Path| there.range(target..).next().is_some_and(|first| first.starts_with(target));
+        for target in self.expected.files.keys().filter(|target| !arrived(target)) {
             let told = self.expected.told(target);
             let failure = Failure::new(format!("{told} is missing: the segment does not have it"));
             outcome.failures.push(failure.fix(FIX));

@@ -149,8 +149,8 @@ impl Table {
 /// The id of a name in passwd or group: in both, the first field is the name and the third the id. Of two lines with the
 /// name the first counts; what is no such line is passed over, as the C library does.
 fn find(bytes: &[u8], name: &str) -> Option<u32> {
-    // Lines of NIS, and comments.
-    if name.is_empty() || name.starts_with(['+', '-', '#']) {
+    // Lines of NIS, and comments; and a name ends at the first colon.
+    if name.is_empty() || name.starts_with(['+', '-', '#']) || name.contains([':', '\n']) {
         return None;
     }
     bytes.split(|&byte| byte == b'\n').find_map(|line| {
@@ -205,6 +205,8 @@ mod tests {
             ("short", None),
             ("", None),
             ("+nis", None),
+            ("root:x", None),
+            ("short:x\n", None),
         ];
         for (name, id) in cases {
             assert_eq!(find(passwd, name), id, "{name}");

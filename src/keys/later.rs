@@ -47,9 +47,6 @@ pub(super) enum Turn {
     Person,
 }
 
-/// In this order.
-pub(super) const TURNS: [Turn; 2] = [Turn::Process, Turn::Person];
-
 impl Later {
     pub(super) fn new(kind: Kind) -> Self {
         Self { kind, revealed: OnceLock::new() }

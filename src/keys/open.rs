@@ -20,7 +20,8 @@ use super::{
     Keyring,
     age_file::{AgeFile, Damage, dearmor},
     identity::{Identity, Kinds},
-    later, name_of,
+    later::Turn,
+    name_of,
     place::Place,
     report,
 };
@@ -28,6 +29,17 @@ use super::{
 /// How many curve operations are spent on key entries that name other recipients: names may be wrong, but ten thousand
 /// entries, or identities, must not cost seconds. A tenth of a second's worth.
 pub(super) const MISNAMED: usize = 1024;
+
+/// Who helps to open a group that no identity of this machine opens.
+#[derive(Clone, Copy)]
+enum Help {
+    Commands,
+    Gpg,
+    Later(Turn),
+}
+
+/// In this order, for all groups that are still closed: no person is asked while a program may do.
+const HELP: [Help; 4] = [Help::Commands, Help::Gpg, Help::Later(Turn::Process), Help::Later(Turn::Person)];
 
 /// What was learned while a file could not be opened.
 #[derive(Default)]
@@ -59,14 +71,15 @@ impl Keyring {
         if let Some(key) = whole(&parts, metadata, &mut attempt) {
             return Ok(key);
         }
-        // What talks to another process comes last, and only for groups that are still closed.
-        for (at, group) in groups.iter().enumerate() {
-            let Some(part @ None) = parts.get_mut(at) else { continue };
-            *part = self.ask_for_group(group, &mut attempt);
-            if part.is_some()
-                && let Some(key) = whole(&parts, metadata, &mut attempt)
-            {
-                return Ok(key);
+        for help in HELP {
+            for (at, group) in groups.iter().enumerate() {
+                let Some(part @ None) = parts.get_mut(at) else { continue };
+                *part = self.ask_for_group(help, group, &mut attempt);
+                if part.is_some()
+                    && let Some(key) = whole(&parts, metadata, &mut attempt)
+                {
+                    return Ok(key);
+                }
             }
         }
         Err(report::no_identity(self, metadata, &attempt))
@@ -74,7 +87,7 @@ impl Keyring {
 
     /// Opens one entry of the group with an identity that this machine has.
     fn open_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
-        let entries: Vec<&KeyEntry> = group.iter().filter(|entry| entry.kind == KeyKind::Age).collect();
+        let entries: Vec<&KeyEntry> = age(group).collect();
         self.open_named(&entries, attempt)
             .or_else(|| self.open_misnamed(&entries, attempt))
             .or_else(|| self.open_openpgp(group, attempt))
@@ -165,12 +178,18 @@ impl Keyring {
         })
     }
 
-    /// Opens one of the age entries with the help of another process or of a person: first commands, then plugins, and
-    /// then what needs a passphrase.
-    fn ask_for_group(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
-        let entries = || group.iter().filter(|entry| entry.kind == KeyKind::Age);
+    fn ask_for_group(&self, help: Help, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        match help {
+            Help::Commands => self.ask_commands(group, attempt),
+            Help::Gpg => self.ask_gpg(group, attempt),
+            Help::Later(turn) => self.ask_later(turn, group, attempt),
+        }
+    }
+
+    /// Opens one of the age entries with an identity that a command prints.
+    fn ask_commands(&self, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
         for (place, command) in self.places.iter().filter_map(|place| Some((place, place.command()?))) {
-            for entry in entries().filter(|entry| {
+            for entry in age(group).filter(|entry| {
                 let asked = Kinds::named(entry);
                 asked == Kinds::NONE || place.holds.meets(asked)
             }) {
@@ -185,32 +204,34 @@ impl Keyring {
                 }
             }
         }
-        if let Some(part) = self.ask_gpg(group, attempt) {
-            return Some(part);
-        }
-        for turn in later::TURNS {
-            for entry in entries() {
-                let Ok(bytes) = dearmor(&entry.enc) else { continue };
-                let Ok(file) = AgeFile::parse(&bytes) else { continue };
-                let asked =
-                    file.stanzas.iter().fold(Kinds::NONE, |all, it| all.and(Kinds::of_stanza(it.kind)));
-                for place in self.places.iter().filter(|place| place.holds.meets(asked)) {
-                    let later = place.found().later.iter().filter(|later| later.turn() == turn);
-                    for later in later {
-                        match later.open(&place.source, &file, &entry.recipient, &self.outside) {
-                            Ok(opened) => {
-                                if let Some(part) = attempt.note(entry, Ok::<_, Damage>(opened)) {
-                                    return Some(part);
-                                }
+        None
+    }
+
+    /// Opens one of the age entries with an identity that takes a plugin or a passphrase.
+    fn ask_later(&self, turn: Turn, group: &[KeyEntry], attempt: &mut Attempt) -> Option<Part> {
+        for entry in age(group) {
+            let Ok(bytes) = dearmor(&entry.enc) else { continue };
+            let Ok(file) = AgeFile::parse(&bytes) else { continue };
+            let asked = file.stanzas.iter().fold(Kinds::NONE, |all, it| all.and(Kinds::of_stanza(it.kind)));
+            for place in self.places.iter().filter(|place| place.holds.meets(asked)) {
+                for later in place.found().later.iter().filter(|later| later.turn() == turn) {
+                    match later.open(&place.source, &file, &entry.recipient, &self.outside) {
+                        Ok(opened) => {
+                            if let Some(part) = attempt.note(entry, Ok::<_, Damage>(opened)) {
+                                return Some(part);
                             }
-                            Err(reason) => attempt.note_unread(place, &reason),
                         }
+                        Err(reason) => attempt.note_unread(place, &reason),
                     }
                 }
             }
         }
         None
     }
+}
+
+fn age(group: &[KeyEntry]) -> impl Iterator<Item = &KeyEntry> {
+    group.iter().filter(|entry| entry.kind == KeyKind::Age)
 }
 
 impl Attempt {

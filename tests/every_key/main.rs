@@ -12,7 +12,7 @@ mod program;
 #[path = "../watch/mod.rs"]
 mod watch;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread};
 
 use desk::Desk;
 
@@ -104,4 +104,37 @@ fn groups_across_kinds() {
     for one in ["age", "ssh", &home] {
         desk.refuses(&["--identity", one, "file.yaml"], &["3, of which 2 are needed, 1 opened"]);
     }
+}
+
+#[test]
+fn nobody_is_asked_while_a_command_may_do() {
+    let Some(desk) = Desk::new("order") else { return };
+    fs::create_dir(desk.path(".ssh")).unwrap();
+    let locked = desk.ssh(".ssh/id_ed25519", &["-t", "ed25519", "-N", "correct horse"]);
+    let [printed, file] = ["printed", "file"].map(|name| desk.age(name, &[]));
+    let config = format!(
+        "creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n      - age: [\"{locked}\"]\n      - age: \
+         [\"{printed}\"]\n      - age: [\"{file}\"]\n"
+    );
+    fs::write(desk.path(".sops.yaml"), config).unwrap();
+    desk.encrypt("file.yaml", &[]);
+
+    let passphrase = desk.path("passphrase");
+    nix::unistd::mkfifo(&passphrase, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let asked = thread::spawn({
+        let passphrase = passphrase.clone();
+        // Waits until somebody reads.
+        move || fs::OpenOptions::new().write(true).open(passphrase).map(drop)
+    });
+    let output = desk
+        .command(program::path())
+        .args(["decrypt", "--passphrase-file", "passphrase", "file.yaml"])
+        .env("SOPS_AGE_KEY_FILE", desk.path("file"))
+        .env("SOPS_AGE_KEY_CMD", "cat printed")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!asked.is_finished());
+    fs::File::open(passphrase).unwrap();
+    asked.join().unwrap().unwrap();
 }

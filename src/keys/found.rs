@@ -43,6 +43,9 @@ pub(super) enum Content {
     SshAsOpenPgp,
 }
 
+/// How many lines of a file that hold no identity are named.
+const MANY: usize = 16;
+
 impl Found {
     /// Nothing, for this reason.
     pub(super) fn unread(reason: impl Into<String>) -> Self {
@@ -52,6 +55,7 @@ impl Found {
     /// The identities in a text.
     pub(super) fn of(content: Content, text: &[u8]) -> Self {
         let mut found = Self::default();
+        let text = if content == Content::Any { without_heading(text) } else { text };
         match content {
             Content::Any if is_openpgp(text) => return Self::openpgp(text),
             Content::Any if text.starts_with(b"-----BEGIN ") && !is_encrypted(text) => {
@@ -197,7 +201,11 @@ impl Found {
     }
 
     fn skip(&mut self, reason: impl Into<String>) {
-        self.unread.push(reason.into());
+        match self.unread.len() {
+            ..MANY => self.unread.push(reason.into()),
+            MANY => self.unread.push("and more like these".to_owned()),
+            _ => {}
+        }
     }
 }
 
@@ -213,6 +221,23 @@ fn post_quantum(_: &str) -> Result<Identity, &'static str> {
 }
 
 /// Is it a file of OpenPGP packets, armoured or not?
+/// Without what stands before a key in PEM or in armour, unless there are age identities: OpenSSL and people write notes there.
+fn without_heading(file: &[u8]) -> &[u8] {
+    let begins = |word: &'static [u8]| {
+        let mut lines = file.split_inclusive(|byte| *byte == b'\n');
+        let mut at = 0_usize;
+        lines.find_map(move |line| {
+            let start = at;
+            at = at.saturating_add(line.len());
+            line.starts_with(word).then_some(start)
+        })
+    };
+    match (begins(b"-----BEGIN "), begins(b"AGE-")) {
+        (Some(start), None) => file.get(start..).unwrap_or(file),
+        _ => file,
+    }
+}
+
 fn is_openpgp(file: &[u8]) -> bool {
     file.starts_with(b"-----BEGIN PGP ") || file.first().is_some_and(|byte| *byte >= 0x80)
 }
@@ -220,6 +245,22 @@ fn is_openpgp(file: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::fixtures as f, *};
+
+    #[test]
+    fn notes_before_a_key_are_passed_over() {
+        for note in ["", "\n", "Bag Attributes\n  friendlyName: host\n", "# mine\n"] {
+            let found = Found::of(Content::Any, format!("{note}{}", f::SSH).as_bytes());
+            assert_eq!((found.identities.len(), found.unread.len()), (1, 0), "{note:?}");
+        }
+        let mixed = format!("{}\n{}", f::A, f::SSH);
+        assert_eq!(Found::of(Content::Any, mixed.as_bytes()).identities.len(), 1);
+    }
+
+    #[test]
+    fn of_many_bad_lines_few_are_named() {
+        let found = Found::of(Content::Any, &b"x\n".repeat(100_000));
+        assert_eq!(found.unread.len(), MANY + 1);
+    }
 
     #[test]
     fn what_is_empty_says_so() {

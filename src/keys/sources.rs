@@ -5,7 +5,7 @@
 use std::{
     env,
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
@@ -28,8 +28,8 @@ impl Keyring {
     pub fn from_files(paths: &[PathBuf]) -> Self {
         let mut keyring = Self::default();
         for path in paths {
-            if path.is_dir() && path.is_absolute() {
-                keyring.add_gnupg_home(&Root::system(), path, env::var_os("SOPS_GPG_EXEC"), false);
+            if let Some(home) = path::absolute(path).ok().filter(|home| home.is_dir()) {
+                keyring.add_gnupg_home(&Root::system(), &home, env::var_os("SOPS_GPG_EXEC"), false);
             } else {
                 keyring.add_file(path.display().to_string(), Kinds::ALL, &Root::system(), path, Content::Any);
             }
@@ -116,8 +116,8 @@ impl Keyring {
         }
         // A manifest with a home of its own, or with ssh keys for one, hides the user's.
         let has_home = self.places.iter().any(|place| place.holds == Kinds::OPENPGP);
-        if let Some(path) = set("GNUPGHOME").map(PathBuf::from).filter(|path| path.is_absolute() && !has_home)
-        {
+        let named = set("GNUPGHOME").and_then(|home| path::absolute(home).ok());
+        if let Some(path) = named.filter(|_| !has_home) {
             self.add_gnupg_home(&Root::system(), &path, variable("SOPS_GPG_EXEC"), false);
         } else if let Some(home) = home.as_ref().filter(|_| !has_home) {
             self.add_gnupg_home(&Root::system(), &home.join(".gnupg"), variable("SOPS_GPG_EXEC"), true);

@@ -128,6 +128,16 @@ impl Tried<'_> {
         {
             return Some(format!("install {plugin}, or name its directory with --plugin-path"));
         }
+        if let Some((gpg, _)) =
+            told("is not installed").and_then(|reason| reason.split_once(" is not installed"))
+        {
+            return Some(format!("install {gpg}, or name another gpg by its path in SOPS_GPG_EXEC"));
+        }
+        if self.metadata.entries().all(|entry| !matches!(entry.kind, KeyKind::Age | KeyKind::Pgp)) {
+            return Some(
+                "add an age or pgp recipient to .sops.yaml, then run sops updatekeys on the file".into(),
+            );
+        }
         if self.identities.is_empty() {
             let is_openpgp = self.metadata.entries().all(|entry| entry.kind == KeyKind::Pgp);
             return Some(if is_openpgp {

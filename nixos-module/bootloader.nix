@@ -31,6 +31,17 @@ let
   # Where nothing else runs before the bootloader is touched.
   checksHere = cfg.preSwitchCheck && !(options.system ? preSwitchChecks);
 
+  # The installer of limine lets a secret pass through a temporary file: that stays in RAM.
+  initrd = import ./lib/initrd.nix {
+    inherit
+      config
+      options
+      lib
+      pkgs
+      ;
+  };
+  passesThroughTmp = initrd.exists && (config.boot.loader.limine or { enable = false; }).enable;
+
   # Stronger than mkForce, so that an installer that somebody else forces is wrapped too; and how ours is told from others.
   priority = 40;
   isOurs = value: value._type or "" == "override" && value.priority or null == priority;
@@ -64,6 +75,7 @@ let
   wrapper = pkgs.writeShellScript "forestage-install-bootloader" ''
     # Sets up the secrets that the installer of the bootloader needs, runs it, and takes them away.
     set -u
+    ${lib.optionalString passesThroughTmp "export TMPDIR=/run"}
     ${lib.optionalString checksHere ''
       if [ "''${NIXOS_NO_CHECK-}" != 1 ]; then
         ${dryRun} || exit 1
@@ -94,7 +106,7 @@ let
 in
 {
   system.build = lib.mkMerge [
-    (lib.mkIf (exists || checksHere) {
+    (lib.mkIf (exists || checksHere || passesThroughTmp) {
       installBootLoader = lib.mkOverride priority wrapper;
     })
     (lib.mkIf exists { forestage-bootloader-manifest = manifest; })

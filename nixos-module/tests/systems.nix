@@ -451,6 +451,18 @@ in
         null
       ];
     };
+    "what passes through a temporary file of limine stays in RAM" = {
+      actual =
+        map (config: lib.hasInfix "export TMPDIR=/run" (config.system.build.installBootLoader.text or ""))
+          [
+            configs.limine
+            configs.migrated
+          ];
+      expected = [
+        true
+        false
+      ];
+    };
     "the appender names no system" = {
       actual = lib.hasInfix "nixos-system" (builtins.unsafeDiscardStringContext configs.own.system.build.initialRamdiskSecretAppender.text);
       expected = false;

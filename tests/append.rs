@@ -153,6 +153,34 @@ fn a_plain_source_may_be_a_directory() {
     assert!(told(&output).1.contains("/etc/plain has no files"), "{output:?}");
 }
 
+#[test]
+fn what_is_no_initrd_is_said_to_be_none() {
+    let machine = Machine::new("no-initrd");
+    let path = machine.esp("file");
+    let told = |command: &str| {
+        let output = Command::new(program::path()).args(["initrd", command]).arg(&path).output().unwrap();
+        told(&output)
+    };
+    for command in ["list", "remove"] {
+        let (status, errors) = told(command);
+        let missing = format!("cannot open {}: no such file", path.display());
+        assert!(status == Some(1) && errors.contains(&missing), "{command}: {errors}");
+    }
+    for (bytes, status) in [(&b"{}"[..], 1), (b"MZ", 1), (b"", 0), (b"\0\0", 0), (BASE, 0)] {
+        fs::write(&path, bytes).unwrap();
+        for command in ["list", "remove"] {
+            let (ended, errors) = told(command);
+            assert_eq!(ended, Some(status), "{command} {bytes:?}: {errors}");
+            assert_eq!(errors.contains("file is no initrd"), status == 1, "{command} {bytes:?}: {errors}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    // Ours is shown and taken out, whatever stands before it.
+    let finished = machine.finished(2);
+    fs::write(&path, [b"junk".as_slice(), &alone(&finished)].concat()).unwrap();
+    assert_eq!((told("list").0, told("remove").0, told("remove").0), (Some(0), Some(0), Some(1)));
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Before {
     Absent,

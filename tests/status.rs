@@ -271,13 +271,19 @@ fn kernel_install_with_two_initrds_on_a_partition_of_its_own() {
     }
     machine.write("esp/loader/loader.conf", format!("default {ours}-*\n").as_bytes());
     let esp = machine.0.join("esp");
-    let options = ["--json", "--esp", esp.to_str().unwrap(), "--manifest", "/etc/manifest.json"];
+    // As for the other commands, --root does not stand before a path of the command line.
+    let given = machine.0.join("etc/manifest.json");
+    let options = ["--json", "--esp", esp.to_str().unwrap(), "--manifest", given.to_str().unwrap()];
     let output = machine.status(&options);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let value = json::parse(&output.stdout).unwrap();
     let states: Vec<_> = list(&value, "entries").iter().map(|entry| text(entry, "state")).collect();
     assert_eq!(states, ["fresh", "none"]);
     assert_eq!(text(&value, "state"), "fresh");
+    let output = machine.status(&["--esp", esp.to_str().unwrap(), "--manifest", "/etc/manifest.json"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors.contains("cannot read /etc/manifest.json"), "{errors}");
 }
 
 #[test]

@@ -20,7 +20,8 @@ Usage:
   forestage keys [list] [options] [FILE...]   list this machine's identities and which files they open
 
 Options of list:
-  --identity FILE   age key file or ssh private key; then no other source is read (may be repeated)
+  --identity FILE   age, ssh or OpenPGP private key, or GnuPG home; then no other source is read
+                    (may be repeated)
   --manifest M      the identities that a manifest names, instead of --identity
   --no-prompt, --passphrase-file F, --plugin-path P
                     as for `forestage decrypt`

@@ -53,7 +53,11 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     }
     .with_access(&options.access);
     let about = |failure: crate::failure::Failure| failure.fact("file", options.file.display());
-    let bytes = input::read(Path::new(&options.file), options.max_size)?;
+    let bytes = input::read(Path::new(&options.file), options.max_size).map_err(|failure| {
+        // To sops, too, it is the name of a file.
+        let dash = options.file == Path::new("-");
+        if dash { failure.fix("for standard input use /dev/stdin, with --format") } else { failure }
+    })?;
     let guessed = options.input.is_none() && format == Format::Binary;
     let file = SopsFile::parse(format, bytes).map_err(about).map_err(|failure| {
         if guessed {

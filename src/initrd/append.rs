@@ -6,7 +6,6 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -70,7 +69,9 @@ fn append_to(target: &Target<'_>, path: &Path, base: Option<&Path>, segment: &Pl
     {
         return Ok(Done { change: Change::Unchanged, warnings });
     }
-    refuse_what_is_no_initrd(&target.file, path, &survey)?;
+    refuse_what_is_no_initrd(&target.file, path, &survey).map_err(|failure| {
+        failure.fix("name the initrd; a file that is empty or does not exist yet will do, too")
+    })?;
     let cut = Cutting::of(&survey, &*target.file, path, &mut warnings)?;
     let change = if survey.found.is_empty() { Change::Appended } else { Change::Replaced };
     if cut.spares_nothing_in_use {
@@ -84,16 +85,15 @@ fn append_to(target: &Target<'_>, path: &Path, base: Option<&Path>, segment: &Pl
     Ok(Done { change, warnings })
 }
 
-/// A kernel, a disk image or a manifest is easily named instead of the initrd; behind it nobody would read the
-/// segment. What begins with the pristine initrd, or with a segment that was cut, is as good as it was.
-fn refuse_what_is_no_initrd(file: &File, path: &Path, survey: &Survey) -> Result<()> {
+/// A kernel, a disk image or a manifest is easily named instead of the initrd. Behind it nobody would read a
+/// segment, and to say that it has none would mislead. What begins with the pristine initrd, or with a segment that was cut, is as good as it was.
+pub fn refuse_what_is_no_initrd(file: &File, path: &Path, survey: &Survey) -> Result<()> {
     let known = survey.base.is_some() || survey.found.first().is_some_and(|found| found.start == 0);
     if known || is_initrd(file, survey.length).map_err(|error| Failure::io("read", path, error))? {
         return Ok(());
     }
     Err(Failure::new(format!("{} is no initrd", path.display()))
-        .fact("begins with", "neither an archive nor a compression that the kernel knows")
-        .fix("name the initrd; a file that is empty or does not exist yet will do, too"))
+        .fact("begins with", "neither an archive nor a compression that the kernel knows"))
 }
 
 /// What an earlier run wrote for a generation that cannot be opened any more.
@@ -178,9 +178,10 @@ fn segment_of(wanted: &dyn Fn(&Index) -> bool, survey: &Survey) -> Option<(u64, 
 pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
     let mut warnings = Vec::new();
     let target = Target::open(path, PATIENCE)?;
-    let target = target.ok_or_else(|| Failure::io("open", path, io::ErrorKind::NotFound))?;
+    let target = target.ok_or_else(|| Failure::io("open", path, "no such file"))?;
     let survey = survey(&target.file, path, base)?;
     if survey.found.is_empty() {
+        refuse_what_is_no_initrd(&target.file, path, &survey)?;
         return Ok(Done { change: Change::Unchanged, warnings });
     }
     let cut = Cutting::of(&survey, &*target.file, path, &mut warnings)?;

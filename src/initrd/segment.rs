@@ -110,8 +110,18 @@ fn plan(spec: &Spec) -> Result<(Index, Vec<Arc<Plaintext>>)> {
         files.iter().map(|file| file.path.as_str()).chain(directories.iter().map(|d| d.path.as_str()));
     let mut unique = BTreeSet::new();
     for path in taken {
+        // The kernel would end the archive there.
+        if path.strip_prefix('/') == Some(cpio::TRAILER) {
+            return Err(Failure::new(format!("nothing can land at {path}")));
+        }
         if !unique.insert(path) {
             return Err(Failure::new(format!("{path} is declared twice")));
+        }
+    }
+    let mut credentials = BTreeSet::new();
+    for name in files.iter().filter_map(|file| file.credential.as_deref()) {
+        if !credentials.insert(name) {
+            return Err(Failure::new(format!("the credential {name:?} is declared twice")));
         }
     }
     for file in &files {
@@ -220,6 +230,22 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_credential_is_one_file() {
+        for (names, good) in [([Some("a"), Some("b")], true), ([None, None], true), ([Some("a"); 2], false)] {
+            let mut spec = spec(&[("/a", b"1"), ("/run/b", b"2")]);
+            for (entry, name) in spec.files.iter_mut().zip(names) {
+                entry.credential = name.map(str::to_owned);
+            }
+            match build(&spec) {
+                Ok(_) => assert!(good, "{names:?}"),
+                Err(failure) => {
+                    assert!(!good && failure.headline == "the credential \"a\" is declared twice")
+                }
+            }
+        }
+    }
+
+    #[test]
     fn paths_that_cannot_land() {
         let long = format!("/{}", "a/".repeat(2047) + "a");
         let staged = format!("/run/{}", "a/".repeat(2040) + "a");
@@ -235,12 +261,23 @@ pub(super) mod tests {
             "/run",
             "/.forestage",
             "/.forestage/segment.json",
+            "/TRAILER!!!",
             &staged,
         ] {
             let failure = build(&spec(&[(bad, b"hunter2")])).unwrap_err().to_string();
             assert!(!failure.contains("hunter2"), "{failure}");
         }
-        for good in ["/.forestages", "/runx", "/run/x", "/.initrd-secrets/x", "/é \n", &long] {
+        for good in [
+            "/.forestages",
+            "/TRAILER!!!x",
+            "/etc/TRAILER!!!",
+            "/run/TRAILER!!!",
+            "/runx",
+            "/run/x",
+            "/.initrd-secrets/x",
+            "/é \n",
+            &long,
+        ] {
             let bytes = build(&spec(&[(good, b"x")])).unwrap();
             assert_eq!(examined(&bytes).state, State::Whole, "{good}");
         }
@@ -257,6 +294,7 @@ pub(super) mod tests {
             ("/b/..", false),
             ("/.forestage", false),
             ("/.initrd-secrets/x", false),
+            ("/TRAILER!!!", false),
             ("/c", true),
             ("/b", true),
         ] {

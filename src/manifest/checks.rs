@@ -70,6 +70,11 @@ fn places(manifest: &Manifest) -> Result<()> {
         let Some(path) = placement.path.as_ref().filter(|path| **path != visible) else { continue };
         // A link below symlinkPath stands in the generation, among the files.
         match path.strip_prefix(&manifest.symlink_path) {
+            Ok(inside) if inside.as_os_str().is_empty() => {
+                return Err(Failure::new(format!("the path of {name:?} is symlinkPath itself"))
+                    .fact("symlinkPath", manifest.symlink_path.display())
+                    .fix("give it another path, or none"));
+            }
             Ok(inside) => generation.add(inside, name),
             Err(_) => links.add(path, name),
         }
@@ -106,7 +111,7 @@ impl<'a> Claims<'a> {
                 continue;
             }
             let shown = String::from_utf8_lossy(above.strip_suffix(&[Self::SEPARATOR]).unwrap_or(above));
-            let shown = shown.replace('\0', "/");
+            let shown = if shown.is_empty() { "/".to_owned() } else { shown.replace('\0', "/") };
             return Err(Failure::new(if above == path {
                 format!("{first:?} and {second:?} both claim {shown}")
             } else {

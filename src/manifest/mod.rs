@@ -5,6 +5,7 @@
 //! makes the whole unclear (two secrets of one name) fails the manifest.
 
 mod checks;
+pub mod credential;
 mod name;
 mod read;
 pub mod runtime_dir;

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     Identities, Initrd, InitrdContent, InitrdFile, Logging, Manifest, Name, Phase, Placement, Principal,
-    Secret, Template, TemplateText,
+    Secret, Template, TemplateText, credential,
 };
 
 /// The manifest that the first JSON value of `text` describes, not yet checked as a whole.
@@ -187,8 +187,19 @@ fn initrd_file(place: &Place) -> Result<InitrdFile> {
         mode: explicit_mode(place)?,
         uid: id(place, "uid")?,
         gid: id(place, "gid")?,
-        credential: text_of(place, "credential")?.map(str::to_owned),
+        credential: credential(place)?,
     })
+}
+
+/// Refused here, since stage 1 could only fail the boot.
+fn credential(place: &Place) -> Result<Option<String>> {
+    let name = text_of(place, "credential")?;
+    match name.filter(|name| !credential::is_name(name)) {
+        Some(name) => Err(place
+            .failure(format!("systemd takes no credential of the name {name:?}"))
+            .fix("use printable ASCII without / and :, at most 255 characters, not . or ..")),
+        None => Ok(name.map(str::to_owned)),
+    }
 }
 
 fn explicit_mode(place: &Place) -> Result<Option<Mode>> {
@@ -269,6 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_has_a_name_that_systemd_takes() {
+        for (name, good) in [("luks.key", true), ("", false), ("..", false), ("a/b", false), ("a:b", false)] {
+            let file = format!(r#"{{"target": "/x", "source": "/f", "credential": "{name}"}}"#);
+            let read = parsed(&format!(r#"{{"phase": "initrd", "files": [{file}]}}"#));
+            match read {
+                Ok(manifest) => assert!(good && manifest.initrd.files[0].credential.as_deref() == Some(name)),
+                Err(failure) => {
+                    assert!(!good, "{failure}");
+                    let told = format!("files[0]: systemd takes no credential of the name {name:?}");
+                    assert_eq!(failure.headline, told);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_unclear_fails_the_whole_manifest() {
         let secret = |name: &str, more: &str| format!(r#"{{"name": "{name}", "sopsFile": "/f"{more}}}"#);
         let with = |secrets: &[String], more: &str| {
@@ -292,6 +319,11 @@ mod tests {
             (
                 with(&[secret("a", ""), secret("b", r#","format":"json""#)], ""),
                 "secret b defined the format of /f as json, but it was specified as yaml in a before",
+            ),
+            (with(&[secret("a", r#","path":"/run/s/""#)], ""), "the path of \"a\" is symlinkPath itself"),
+            (
+                with(&[secret("a", r#","path":"/""#), secret("b", r#","path":"/x""#)], ""),
+                "\"a\" is a file at /, and \"b\" needs a directory there",
             ),
             (with(&[secret("a", "")], template), "placeholder for a not found in manifest"),
             (with(&[secret("a", r#","format":"toml""#)], ""), "secrets[0]: there is no format \"toml\""),

@@ -11,6 +11,7 @@ use nix::sys::stat::Mode;
 use super::{check::Damage, walk::Walk};
 use crate::{
     initrd::index::Landed,
+    manifest::credential,
     root::Root,
     tree::{self, Owner},
 };
@@ -49,7 +50,7 @@ impl<'a> Delivery<'a> {
         file: &OsStr,
         wanted: &Landed,
     ) -> Result<(), Damage> {
-        if !valid(name) {
+        if !credential::is_name(name) {
             return Err(Damage::Wrong("systemd takes no credential of that name".to_owned()));
         }
         let stores = [STORE].into_iter().chain(self.handed_over().then_some(HANDED_OVER));
@@ -63,26 +64,5 @@ impl<'a> Delivery<'a> {
             self.walk.copy(&dir, file, wanted, &place, attributes, &mode_of)?;
         }
         Ok(())
-    }
-}
-
-/// Whether systemd takes the name: one component of printable ASCII without a colon.
-fn valid(name: &str) -> bool {
-    let plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b':'));
-    plain && !matches!(name, "" | "." | "..") && name.len() <= 255
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_systemd_takes() {
-        for good in ["a", "luks.key", "a b", "..x", &"x".repeat(255)] {
-            assert!(valid(good), "{good}");
-        }
-        for bad in ["", ".", "..", "a/b", "a:b", "é", "a\n", &"x".repeat(256)] {
-            assert!(!valid(bad), "{bad}");
-        }
     }
 }

@@ -39,7 +39,7 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// Boot partitions; those where they are usually mounted if there is none.
     pub esps: Vec<PathBuf>,
-    /// The manifest of entries that no generation declares.
+    /// The manifest of entries that no generation declares; not relative to `root`.
     pub manifest: Option<PathBuf>,
     /// One JSON object on standard output.
     pub json: bool,
@@ -194,6 +194,7 @@ struct Judge<'r> {
     generations: &'r [Generation],
     /// Each file is looked at once, whatever entries share it.
     surveys: BTreeMap<PathBuf, Result<Survey>>,
+    /// By the path at which the manifest is read.
     declared: BTreeMap<PathBuf, Declared>,
 }
 
@@ -256,9 +257,14 @@ impl Judge<'_> {
     fn secrets(&mut self, judged: &mut Judged, survey: &Survey) {
         let Some(path) = &judged.manifest else { return };
         let root = self.root;
-        let declared = self.declared.entry(path.clone()).or_insert_with(|| {
+        // The argument of the command line is taken as it is, as by every other command.
+        let path = match &self.host_manifest {
+            Some(given) if judged.generation.is_none() => given.clone(),
+            _ => root.join(path),
+        };
+        let declared = self.declared.entry(path).or_insert_with_key(|path| {
             let inputs = Inputs::new(root);
-            let manifest = inputs.manifest(&root.join(path))?;
+            let manifest = inputs.manifest(path)?;
             inputs.read_all(&manifest)?;
             Ok((manifest, inputs.digest()))
         });

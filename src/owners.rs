@@ -34,7 +34,7 @@ pub struct Owners(Source);
 #[derive(Debug)]
 enum Source {
     Ignored,
-    Files { root: Root, passwd: Table, group: Table, getent: bool },
+    Files { root: Root, passwd: Box<Table>, group: Box<Table>, getent: bool },
 }
 
 /// One of the two files: names and ids.
@@ -70,8 +70,8 @@ impl Owners {
     }
 
     fn files(root: &Root, passwd: PathBuf, group: PathBuf, getent: bool) -> Self {
-        let passwd = Table::new("passwd", "user", passwd);
-        let group = Table::new("group", "group", group);
+        let passwd = Box::new(Table::new("passwd", "user", passwd));
+        let group = Box::new(Table::new("group", "group", group));
         Self(Source::Files { root: root.clone(), passwd, group, getent })
     }
 

@@ -85,8 +85,9 @@ fn append_to(target: &Target<'_>, path: &Path, base: Option<&Path>, segment: &Pl
     Ok(Done { change, warnings })
 }
 
-/// A kernel, a disk image or a manifest is easily named instead of the initrd. Behind it nobody would read a
-/// segment, and to say that it has none would mislead. What begins with the pristine initrd, or with a segment that was cut, is as good as it was.
+/// A kernel, a disk image or a manifest is easily named instead of the initrd. Behind it nobody would read a segment, and
+/// to say that it has none would mislead. What begins with the pristine initrd, or with a segment that was cut, is as
+/// good as it was.
 pub fn refuse_what_is_no_initrd(file: &File, path: &Path, survey: &Survey) -> Result<()> {
     let known = survey.base.is_some() || survey.found.first().is_some_and(|found| found.start == 0);
     if known || is_initrd(file, survey.length).map_err(|error| Failure::io("read", path, error))? {

@@ -239,7 +239,7 @@ pub(super) mod tests {
             match build(&spec) {
                 Ok(_) => assert!(good, "{names:?}"),
                 Err(failure) => {
-                    assert!(!good && failure.headline == "the credential \"a\" is declared twice")
+                    assert!(!good && failure.headline == "the credential \"a\" is declared twice");
                 }
             }
         }

@@ -3,7 +3,7 @@
 // A build with fewer kinds of keys uses less of this.
 #![cfg_attr(
     not(all(feature = "passphrase", feature = "plugins")),
-    allow(dead_code, unused_imports, unused_variables, clippy::unused_self)
+    allow(dead_code, unused_imports, unused_variables, clippy::needless_update, clippy::unused_self)
 )]
 
 use std::{env, path::PathBuf, sync::OnceLock};

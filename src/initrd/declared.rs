@@ -126,9 +126,10 @@ pub fn wanted(manifest: &Manifest) -> Vec<Wanted<'_>> {
 #[must_use]
 pub fn alike(manifest: &Manifest, index: &Index) -> bool {
     let wanted = wanted(manifest);
-    let wanted: BTreeSet<&Path> = wanted.iter().map(|wanted| wanted.target.as_path()).collect();
-    let landed: BTreeSet<&Path> = index.files.iter().map(|file| Path::new(file.target())).collect();
-    wanted == landed
+    let [mut targets, mut landed] = [BTreeSet::new(), BTreeSet::new()];
+    targets.extend(wanted.iter().map(|wanted| wanted.target.as_path()));
+    landed.extend(index.files.iter().map(|file| Path::new(file.target())));
+    targets == landed
 }
 
 /// The secrets and templates of a manifest.
@@ -184,7 +185,8 @@ pub fn standing(wanted: &Wanted, survey: &Survey, digest: &[u8; 32], root: &Root
             let prefix = staged_source(&wanted.target);
             let same = |copy: &Copy| {
                 let path = copy.place(Path::new(&prefix));
-                let file = landed.binary_search_by(|file| Path::new(&file.path).cmp(&path)).ok();
+                let path = path.to_string_lossy();
+                let file = landed.binary_search_by(|file| file.path.as_str().cmp(&path)).ok();
                 file.and_then(|at| landed.get(at)).is_some_and(|file| {
                     *Sha256::digest(&*copy.content) == file.sha256 && mode.unwrap_or(copy.mode) == file.mode
                 })
@@ -217,8 +219,7 @@ fn landed<'f>(found: &'f Found, wanted: &Wanted) -> Option<Vec<&'f Landed>> {
     let inside = format!("{path}/");
     let first = files.partition_point(|file| file.path < inside);
     let below = files.get(first..)?.iter().take_while(|file| file.path.starts_with(&inside));
-    let mut below: Vec<_> = below.collect();
-    below.sort_unstable_by(|a, b| Path::new(&a.path).cmp(Path::new(&b.path)));
+    let below: Vec<_> = below.collect();
     (!below.is_empty()).then_some(below)
 }
 
@@ -242,7 +243,7 @@ impl Copy {
     }
 }
 
-/// What a plain source of `boot.initrd.secrets` gives: itself, or the files below it if it is a directory.
+/// What a plain source of `boot.initrd.secrets` gives: itself, or the files below it if it is a directory, in no order.
 ///
 /// As the stock tools of NixOS do in the end: sockets, pipes and devices are no secrets, and directories are made for
 /// files only. A link is what it leads to; a link to a directory, inside of a directory, is an error.
@@ -276,7 +277,6 @@ pub fn copies(source: &Path, root: &Root) -> Result<Vec<Copy>> {
     if copies.is_empty() {
         return Err(Failure::new(format!("the directory {} has no files", source.display())));
     }
-    copies.sort_unstable_by(|a, b| a.below.cmp(&b.below));
     Ok(copies)
 }
 
@@ -313,7 +313,9 @@ mod tests {
                 let text = String::from_utf8(copy.content.to_vec()).unwrap();
                 format!("{} {text} {}", copy.place(Path::new("/t")).display(), copy.mode)
             });
-            Ok::<_, Failure>(told.collect::<Vec<_>>())
+            let mut told: Vec<_> = told.collect();
+            told.sort();
+            Ok::<_, Failure>(told)
         };
         assert_eq!(got("file").unwrap(), ["/t file 0640"]);
         let below =

@@ -20,17 +20,30 @@ use crate::failure::{Failure, Result};
 /// How long another process is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Takes the lock on `file`, which was opened at `path`, and waits for it until `until`; `patience` is what the
-/// error says of the wait. What was locked may be gone from its path by then: the caller looks.
+/// A wait of limited length. It begins when there is something to wait for: the clock costs more than a free lock.
+pub struct Wait {
+    limit: Duration,
+    begun: Option<Instant>,
+}
+
+impl Wait {
+    /// At most so long.
+    #[must_use]
+    pub fn at_most(limit: Duration) -> Self {
+        Self { limit, begun: None }
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.begun.get_or_insert_with(Instant::now).elapsed() >= self.limit
+    }
+}
+
+/// Takes the lock on `file`, which was opened at `path`. What was locked may be gone from its path by then: the caller
+/// looks.
 ///
 /// # Errors
 /// Another process still holds it, or the file system has no locks (then the kernel's error is the cause).
-pub fn take<T: Flockable + AsFd>(
-    mut file: T,
-    path: &Path,
-    patience: Duration,
-    until: Instant,
-) -> Result<Flock<T>> {
+pub fn take<T: Flockable + AsFd>(mut file: T, path: &Path, wait: &mut Wait) -> Result<Flock<T>> {
     let mut pause = Duration::from_millis(2);
     loop {
         let (back, error) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -40,8 +53,8 @@ pub fn take<T: Flockable + AsFd>(
         if !matches!(error, Errno::EWOULDBLOCK | Errno::EINTR) {
             return Err(Failure::io("lock", path, error));
         }
-        if Instant::now() >= until {
-            return Err(held(path, &back, patience));
+        if wait.is_over() {
+            return Err(held(path, &back, wait.limit));
         }
         file = back;
         thread::sleep(pause);

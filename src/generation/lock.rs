@@ -3,7 +3,7 @@
 use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -14,7 +14,10 @@ use nix::{
 
 use super::{Place, place::split};
 pub(super) use crate::flock::PATIENCE;
-use crate::{failure::Result, flock};
+use crate::{
+    failure::Result,
+    flock::{self, Wait},
+};
 
 /// The lock. Dropped, it is free, and a directory that was made for it is gone, unless that was kept.
 #[derive(Debug)]
@@ -51,14 +54,14 @@ impl Drop for Lock {
 /// Takes the lock, waiting at most `patience`. The directory is made if it is missing.
 pub(super) fn take(place: &Place, patience: Duration) -> Result<Lock> {
     let (path, _) = place.above_mount_point();
-    let until = Instant::now() + patience;
+    let mut wait = Wait::at_most(patience);
     let mut made = Vec::new();
     loop {
         let dir = match place.root.find_dir(path, OFlag::O_RDONLY)? {
             Some(dir) => dir,
             None => make(place, path, &mut made)?,
         };
-        let flock = flock::take(dir, &place.root.join(path), patience, until)?;
+        let flock = flock::take(dir, &place.root.join(path), &mut wait)?;
         // One that went while we waited is of no use: another run had made it, and did not keep it.
         if !fstat(&*flock).is_ok_and(|about| about.st_nlink == 0) {
             return Ok(Lock { flock, place: place.clone(), made });

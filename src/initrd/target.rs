@@ -9,7 +9,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     failure::{Failure, Result},
-    flock,
+    flock::{self, Wait},
     plaintext::Plaintext,
 };
 
@@ -60,7 +60,7 @@ impl<'a> Target<'a> {
     }
 
     fn locked(path: &'a Path, patience: Duration, room: Option<u64>) -> Result<Option<Self>> {
-        let until = Instant::now() + patience;
+        let mut wait = Wait::at_most(patience);
         // The other run may have renamed a new file over the one that we waited for, or removed it.
         for _ in 0..1000 {
             let (file, made) = match (find::open(path, true)?, room) {
@@ -71,7 +71,7 @@ impl<'a> Target<'a> {
                     None => continue,
                 },
             };
-            let file = flock::take(file, path, patience, until)?;
+            let file = flock::take(file, path, &mut wait)?;
             if is_at(&file, path) {
                 // It lies where the file is, not where a symlink to it is.
                 let _ = fs::canonicalize(path).and_then(|path| fs::remove_file(aside(&path)));

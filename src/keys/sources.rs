@@ -208,7 +208,7 @@ mod tests {
 
     fn reason(keyring: &Keyring) -> String {
         keyring.read_all();
-        keyring.unread().next().map(|unread| unread.reason.to_owned()).unwrap_or_default()
+        keyring.unread().next().map(|unread| unread.reason.to_string()).unwrap_or_default()
     }
 
     #[test]

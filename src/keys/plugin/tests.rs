@@ -54,7 +54,7 @@ fn surroundings(limit: Duration) -> Surroundings {
     Surroundings { limit, ..Surroundings::new(vec![PLUGINS.into()], variables) }
 }
 
-fn key_of(name: &str, limit: Duration, person: &dyn Person) -> Result<Option<[u8; 16]>, String> {
+fn key_of(name: &str, limit: Duration, person: &dyn Person) -> Result<Option<[u8; 16]>, Reason> {
     let file = dearmor(ENTRY_A.as_bytes()).unwrap();
     let file = AgeFile::parse(&file).unwrap();
     plugin(name).file_key(&file, &surroundings(limit), person).map(|key| key.map(|key| *key))

@@ -330,7 +330,8 @@ fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>> {
 }
 
 fn path(parser: &mut Parser, option: &str) -> Result<PathBuf> {
-    Ok(parser.value().map_err(|_| usage(format!("{option} needs a value")))?.into())
+    let value = parser.value().map_err(|_| usage(format!("{option} needs a value")))?;
+    if value.is_empty() { Err(usage(format!("the value of {option} is empty"))) } else { Ok(value.into()) }
 }
 
 fn text(parser: &mut Parser, option: &str) -> Result<String> {

@@ -46,7 +46,7 @@ pub(super) enum Content {
 }
 
 /// How many lines of a file that hold no identity are named.
-const MANY: usize = 16;
+const MANY: usize = 4;
 
 impl Found {
     /// Nothing, for this reason.

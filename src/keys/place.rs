@@ -73,7 +73,10 @@ impl Place {
             Origin::GnupgHome { root, path, is_default, .. } => {
                 let gnupg_home::Found { keys, unread } = gnupg_home::read(root, path);
                 if keys.is_empty() && unread.is_empty() && !is_default {
-                    return Found::unread("it is a directory, and no GnuPG home with secret keys");
+                    return match root.open(path) {
+                        Ok(_) => Found::unread("it is no GnuPG home with secret keys"),
+                        Err(error) => Found::unread(Reason::io(&error)),
+                    };
                 }
                 let told =
                     |(path, reason): (String, Reason)| reason.reworded(|reason| format!("{path}: {reason}"));

@@ -127,15 +127,18 @@ impl Tried<'_> {
             if let Some(step) = self.unread.iter().find_map(|place| place.reason.next_step(place.source)) {
                 return Some(step);
             }
+            let again = if self.unread.is_empty() { "give it" } else { "mend what was not read, or give it" };
             let is_openpgp = self.metadata.entries().all(|entry| entry.kind == KeyKind::Pgp);
             return Some(if is_openpgp {
-                "give it an OpenPGP key: sops.gnupg.home or sops.gnupg.sshKeyPaths on NixOS, gnupgHome or sshKeyPaths in \
-                 a manifest, --identity or GNUPGHOME on the command line"
-                    .into()
+                format!(
+                    "{again} an OpenPGP key: sops.gnupg.home or sops.gnupg.sshKeyPaths on NixOS, gnupgHome or \
+                     sshKeyPaths in a manifest, --identity or GNUPGHOME on the command line"
+                )
             } else {
-                "give it an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or ageSshKeyPaths in \
-                 a manifest, --identity or SOPS_AGE_KEY_FILE on the command line"
-                    .into()
+                format!(
+                    "{again} an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or \
+                     ageSshKeyPaths in a manifest, --identity or SOPS_AGE_KEY_FILE on the command line"
+                )
             });
         }
         if self.identities.iter().any(|identity| self.fails(identity)) {

@@ -1,5 +1,7 @@
 //! What a person who made a mistake reads: a headline, the facts, a next step, and an exit status that says which.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -168,4 +170,29 @@ fn nothing_lands_for_want_of_an_identity() {
         1,
         &["cannot read /etc/secrets.yaml: No such file", "needed by: sops.secrets.\"db/password\""],
     );
+}
+
+#[test]
+fn a_thousand_failures_are_told_briefly() {
+    let desk = Desk::new("thousand");
+    fs::copy(desk.0.join("key.txt"), desk.0.join("var/lib/key.txt")).unwrap();
+    let secret = |at| format!(r#"{{ "name": "s{at}", "key": "k{at}", "sopsFile": "/etc/secrets.yaml" }}"#);
+    let secrets: Vec<_> = (0..1000).map(secret).collect();
+    let manifest = format!(
+        r#"{{ "secretsMountPoint": "/run/secrets.d", "symlinkPath": "/run/secrets", "ageKeyFile": "/var/lib/key.txt",
+        "secrets": [{}] }}"#,
+        secrets.join(",")
+    );
+    desk.write("many.json", manifest.as_bytes());
+    let root = desk.0.to_str().unwrap();
+    let (status, errors) = desk.told(&["install", "--root", root, "many.json"]);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.lines().count() < 100, "{errors}");
+    for part in [
+        "the key 'k19' cannot be found",
+        "error: 980 more secrets failed",
+        "`forestage check --json` list all",
+    ] {
+        assert!(errors.contains(part), "no {part:?} in {errors}");
+    }
 }

@@ -23,8 +23,10 @@ pub enum Remedy {
     Plugin(String),
     /// This program, which should be gpg and is not here.
     Gpg(String),
-    /// An OpenPGP key without its passphrase.
+    /// An OpenPGP key of a GnuPG home, without its passphrase.
     Unlock,
+    /// The GnuPG home of an OpenPGP key, which was exported with its passphrase.
+    Home,
     /// The private key, where a public one is.
     Private,
     /// A file, where there is none.
@@ -67,10 +69,15 @@ impl Reason {
                     .to_owned()
             }
             Remedy::Plugin(plugin) => format!("install {plugin}, or name its directory with --plugin-path"),
+            Remedy::Gpg(gpg) if gpg.contains('/') => "correct the path in SOPS_GPG_EXEC".to_owned(),
             Remedy::Gpg(gpg) => format!("install {gpg}, or name another gpg by its path in SOPS_GPG_EXEC"),
             Remedy::Unlock => {
                 format!("let gpg-agent remember the passphrase, or take it off: gpg --passwd {about}")
             }
+            Remedy::Home => format!(
+                "give the GnuPG home instead of the exported key, or take the passphrase off (gpg --passwd {about}) and \
+                 export it again"
+            ),
             Remedy::Private => {
                 "give the private key instead: its file often has the same name without .pub".to_owned()
             }

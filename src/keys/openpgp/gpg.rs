@@ -253,6 +253,7 @@ mod tests {
         assert!(opened("cat /dev/zero").unwrap_err().ends_with("prints more than 65536 bytes"));
         let missing = Gpg::new("/nonexistent/gpg", &home.0).open(b"").unwrap_err();
         assert_eq!(missing, "/nonexistent/gpg is not installed, or not in PATH (see SOPS_GPG_EXEC)");
+        assert!(missing.next_step("").is_some_and(|step| step.contains("SOPS_GPG_EXEC")));
         let homeless = Gpg::new("true", "/nonexistent").open(b"").unwrap_err();
         assert_eq!(homeless, "the GnuPG home /nonexistent is no directory");
     }

@@ -298,7 +298,7 @@ fn why_protected(version: u8, usage: u8, mut fields: Fields<'_>) -> Reason {
             return if fields.octet() == Some(2) { ON_A_CARD } else { NOT_HERE }.into();
         }
     }
-    Reason::from(PROTECTED).remedy(Remedy::Unlock)
+    Reason::from(PROTECTED).remedy(Remedy::Home)
 }
 
 /// Capital hexadecimal digits.

@@ -140,6 +140,16 @@ fn plugins_that_fail() {
         let told = key_of(name, limit, &Nobody).unwrap_err();
         assert!(told.contains(reason), "{name}: {told}");
     }
+    for (name, step) in [
+        ("nowhere", Some("install age-plugin-nowhere, or name its directory with --plugin-path")),
+        (
+            "asks",
+            Some("run it on a terminal and without --no-prompt, where the plugin's question can be answered"),
+        ),
+        ("refuses", None),
+    ] {
+        assert_eq!(key_of(name, LONG, &Nobody).unwrap_err().next_step("").as_deref(), step, "{name}");
+    }
     let told = key_of("asks", LONG, &Answers { pin: "1", ..Answers::default() }).unwrap_err();
     assert_eq!(told, "age-plugin-asks says: wrong PIN");
     assert!(start.elapsed() < LONG);

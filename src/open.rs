@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    failure::{Failure, Result},
+    failure::{Failure, Kind, Result},
     keys::Keyring,
     manifest::{Manifest, Secret, Template, TemplateText},
     plaintext::Plaintext,
@@ -76,7 +76,11 @@ pub fn contents(
         let bytes = secrets.get(number)?.as_ref().ok()?;
         lands(manifest.secrets.get(number)?).then_some(&***bytes)
     };
-    let render = |template| render(template, manifest, read, &placeholders, value);
+    let kind = |number: usize| match secrets.get(number) {
+        Some(Err(failure)) => failure.kind,
+        _ => Kind::Other,
+    };
+    let render = |template| render(template, manifest, read, &placeholders, value, kind);
     let templates = manifest.templates.iter().map(render).collect();
     Contents { secrets, templates }
 }
@@ -87,6 +91,7 @@ fn render<'s>(
     read: Read,
     placeholders: &Placeholders,
     value: impl Fn(usize) -> Option<&'s [u8]>,
+    kind: impl Fn(usize) -> Kind,
 ) -> Opened {
     let from_file;
     let text: &[u8] = match &template.text {
@@ -97,9 +102,13 @@ fn render<'s>(
         }
     };
     placeholders.render(text, value).map(Arc::new).map_err(|missing| {
+        // For want of an identity it fails as they do.
+        let is_closed = missing.iter().all(|&number| kind(number) == Kind::NoIdentity);
         let names = missing.iter().filter_map(|&number| manifest.secrets.get(number));
         let names: Vec<_> = names.map(|secret| secret.placement.name.as_str()).collect();
-        Failure::new("the template needs secrets that failed").fact("they are", names.join(", "))
+        Failure::new("the template needs secrets that failed")
+            .kind(if is_closed { Kind::NoIdentity } else { Kind::Other })
+            .fact("they are", names.join(", "))
     })
 }
 

@@ -158,20 +158,29 @@ fn what_is_no_initrd_is_said_to_be_none() {
     let machine = Machine::new("no-initrd");
     let path = machine.esp("file");
     let told = |command: &str| {
-        let output = Command::new(program::path()).args(["initrd", command]).arg(&path).output().unwrap();
-        told(&output)
+        let mut line = Command::new(program::path());
+        line.args(["initrd", command]).arg(&path);
+        if command == "verify" {
+            line.arg("--root")
+                .arg(&machine.0)
+                .arg("--manifest")
+                .arg(machine.0.join("nix/store/2/manifest.json"));
+        }
+        told(&line.output().unwrap())
     };
-    for command in ["list", "remove"] {
+    for command in ["list", "remove", "verify"] {
         let (status, errors) = told(command);
         let missing = format!("cannot open {}: no such file", path.display());
         assert!(status == Some(1) && errors.contains(&missing), "{command}: {errors}");
     }
-    for (bytes, status) in [(&b"{}"[..], 1), (b"MZ", 1), (b"", 0), (b"\0\0", 0), (BASE, 0)] {
+    for (bytes, is_initrd) in
+        [(&b"{}"[..], false), (b"MZ", false), (b"", true), (b"\0\0", true), (BASE, true)]
+    {
         fs::write(&path, bytes).unwrap();
-        for command in ["list", "remove"] {
+        for (command, good) in [("list", 0), ("remove", 0), ("verify", 5)] {
             let (ended, errors) = told(command);
-            assert_eq!(ended, Some(status), "{command} {bytes:?}: {errors}");
-            assert_eq!(errors.contains("file is no initrd"), status == 1, "{command} {bytes:?}: {errors}");
+            assert_eq!(ended, Some(if is_initrd { good } else { 1 }), "{command} {bytes:?}: {errors}");
+            assert_eq!(errors.contains("file is no initrd"), !is_initrd, "{command} {bytes:?}: {errors}");
         }
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }

@@ -1,5 +1,9 @@
 # forestage, and the name sops-install-secrets that it answers to.
-{ lib, rustPlatform }:
+{
+  lib,
+  rustPlatform,
+  stdenv,
+}:
 
 let
   cargo = lib.importTOML ../../Cargo.toml;
@@ -19,10 +23,13 @@ rustPlatform.buildRustPackage {
           "Cargo.lock"
           "src"
           "benches"
+          "packaging/completions"
           "tests"
         ];
       in
-      lib.any (part: relative == part || lib.hasPrefix "${part}/" relative) parts;
+      lib.any (
+        part: relative == part || lib.hasPrefix "${part}/" relative || lib.hasPrefix "${relative}/" part
+      ) parts;
   };
   cargoLock.lockFile = ../../Cargo.lock;
 
@@ -31,6 +38,9 @@ rustPlatform.buildRustPackage {
 
   postInstall = ''
     ln -s forestage $out/bin/sops-install-secrets
+  ''
+  + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    sh packaging/completions $out/bin/forestage $out/share
   '';
 
   meta = {

@@ -97,15 +97,15 @@ Options of decrypt (FILE: /dev/stdin for standard input, then with --format):
   --extract PATH    one value, for instance '[\"db\"][\"password\"]'
   --max-size N      largest file in bytes (default 268435456)
 
-Options of install, check --decrypt, decrypt, keys, and (but for --no-prompt, which holds anyway) initrd append:
-  --no-prompt       ask nobody for a passphrase
+Options of install, check --decrypt, decrypt, keys and initrd append:
+  --no-prompt       ask nobody for a passphrase; initrd append never asks
   --passphrase-file F
                     its first line is the passphrase of protected keys; the systemd credential
                     forestage.passphrase is another way
   --plugin-path P   a directory with age plugins, or a plugin, instead of PATH (may be repeated)
 
 Options of initrd:
-  --manifest M      what should be in the initrd
+  --manifest M      (append, expect, verify) what should be in the initrd
   --base INITRD     (append) the pristine initrd, by which our segment is told from what stands before it
   --appender PATH   (append) by which boot.json names the caller, instead of the manifest's `appender`
   --kept DIR        (append) where the boot loader keeps what was appended to temporary files elsewhere
@@ -263,6 +263,7 @@ fn initrd(parser: &mut Parser) -> Result<Invocation> {
             Arg::Long("base") if action == "append" => base = Some(path(parser, "--base")?),
             Arg::Long("appender") if action == "append" => appender = Some(path(parser, "--appender")?),
             Arg::Long("kept") if action == "append" => kept = Some(path(parser, "--kept")?),
+            Arg::Long("no-prompt") if action == "append" => {}
             Arg::Long("passphrase-file") if action == "append" => {
                 access.passphrase_file = Some(path(parser, "--passphrase-file")?);
             }
@@ -330,7 +331,8 @@ fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>> {
 }
 
 fn path(parser: &mut Parser, option: &str) -> Result<PathBuf> {
-    Ok(parser.value().map_err(|_| usage(format!("{option} needs a value")))?.into())
+    let value = parser.value().map_err(|_| usage(format!("{option} needs a value")))?;
+    if value.is_empty() { Err(usage(format!("the value of {option} is empty"))) } else { Ok(value.into()) }
 }
 
 fn text(parser: &mut Parser, option: &str) -> Result<String> {

@@ -15,7 +15,7 @@ use crate::{
         append::{self, Change, Done, Earlier},
         declared::{self, Inputs, Standing},
         examine::{Found, State},
-        find::{self, Verdict},
+        find::{self, Survey, Verdict},
         segment::{self, Entry, Spec},
     },
     json::Writer,
@@ -343,17 +343,18 @@ fn expect(manifest: &Path, console: &Console) -> Result<Status> {
     Ok(Status::Done)
 }
 
-fn opened(file: &Path) -> Result<std::fs::File> {
-    find::open(file, false)?.ok_or_else(|| Failure::io("open", file, "no such file"))
-}
-
-fn list(file: &Path, json: bool, console: &Console) -> Result<Status> {
-    let opened = opened(file)?;
+/// What is in an initrd.
+fn surveyed(file: &Path) -> Result<Survey> {
+    let opened = find::open(file, false)?.ok_or_else(|| Failure::io("open", file, "no such file"))?;
     let survey = find::survey(&opened, file, None)?;
     if survey.found.is_empty() {
         append::refuse_what_is_no_initrd(&opened, file, &survey)?;
     }
-    let found = survey.found;
+    Ok(survey)
+}
+
+fn list(file: &Path, json: bool, console: &Console) -> Result<Status> {
+    let found = surveyed(file)?.found;
     if json {
         let mut json = Writer::compact();
         json.begin_object();
@@ -439,7 +440,7 @@ fn verify(
     let inputs = Inputs::new(&root);
     let manifest = inputs.manifest(manifest_path)?;
     inputs.read_all(&manifest)?;
-    let survey = find::survey(&opened(file)?, file, None)?;
+    let survey = surveyed(file)?;
     let digest = inputs.digest();
     let verdict = survey.verdict(&digest);
     // Of plain files the digest knows nothing.

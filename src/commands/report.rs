@@ -13,6 +13,9 @@ use crate::{
 
 use super::{Status, console::Console};
 
+/// How many failures people are told in full.
+const TOLD: usize = 20;
+
 /// What became of one secret or template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -145,8 +148,17 @@ impl Report {
         for warning in &self.warnings {
             console.warning(&Failure::new(warning.as_str()));
         }
-        for (failure, options) in self.distinct_failures() {
-            console.error(&failure.clone().fact("needed by", few(&options)));
+        let failures = self.distinct_failures();
+        for (failure, options) in failures.iter().take(TOLD) {
+            console.error(&(*failure).clone().fact("needed by", few(options)));
+        }
+        if let Some(rest @ [_, ..]) = failures.get(TOLD..) {
+            let options: Vec<_> = rest.iter().flat_map(|(_, options)| options).copied().collect();
+            console.error(
+                &Failure::new(format!("{} more secrets failed", options.len()))
+                    .fact("they are", few(&options))
+                    .fix("mend those above first; `forestage install --json` and `forestage check --json` list all"),
+            );
         }
         if let Some(failure) = &self.unit_failure {
             console.error(failure);

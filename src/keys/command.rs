@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::program;
 
 use super::{
+    Reason,
     found::{Content, Found},
     read::MAX_FILE,
 };
@@ -59,7 +60,7 @@ impl KeyCommand {
         let start = Instant::now();
         let printed = match &self.words {
             Ok(words) => print(words, recipient, LIMIT.saturating_sub(runs.spent)),
-            Err(reason) => Err((*reason).to_owned()),
+            Err(reason) => Err((*reason).into()),
         };
         runs.spent = runs.spent.saturating_add(start.elapsed());
         let is_last = printed.is_err();
@@ -71,15 +72,15 @@ impl KeyCommand {
 }
 
 /// What the command writes to its standard output.
-fn print(words: &[String], recipient: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
+fn print(words: &[String], recipient: &str, limit: Duration) -> Result<Zeroizing<Vec<u8>>, Reason> {
     let (program, arguments) = words.split_first().ok_or("it is empty")?;
     if limit.is_zero() {
-        return Err("no time is left for another run".to_owned());
+        return Err("no time is left for another run".into());
     }
     let mut command = Command::new(program);
     command.args(arguments).env("SOPS_AGE_RECIPIENT", recipient);
     let (text, status) = program::ask(&mut command, limit, MAX_FILE)?;
-    if status.success() { Ok(text) } else { Err(format!("{program} failed ({status})")) }
+    if status.success() { Ok(text) } else { Err(format!("{program} failed ({status})").into()) }
 }
 
 /// Splits as Go's shlex does: quotes, backslashes, and comments that begin with a word.

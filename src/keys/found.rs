@@ -12,7 +12,9 @@ use super::openpgp;
 use super::plugin::Plugin;
 #[cfg(feature = "post-quantum")]
 use super::post_quantum::PostQuantum;
-use super::{age::X25519, age_file::is_encrypted, identity::Identity, later::Later, ssh};
+use super::{
+    Reason, age::X25519, age_file::is_encrypted, identity::Identity, later::Later, reason::Remedy, ssh,
+};
 
 /// What was found in one place.
 #[derive(Default)]
@@ -23,7 +25,7 @@ pub(super) struct Found {
     /// What needs a passphrase or a plugin.
     pub later: Vec<Later>,
     /// Why the place, or a line of it, gave no identity.
-    pub unread: Vec<String>,
+    pub unread: Vec<Reason>,
     /// Nothing is there, and nothing need be.
     pub absent: bool,
 }
@@ -44,17 +46,19 @@ pub(super) enum Content {
 }
 
 /// How many lines of a file that hold no identity are named.
-const MANY: usize = 16;
+const MANY: usize = 4;
 
 impl Found {
     /// Nothing, for this reason.
-    pub(super) fn unread(reason: impl Into<String>) -> Self {
+    pub(super) fn unread(reason: impl Into<Reason>) -> Self {
         Self { unread: vec![reason.into()], ..Self::default() }
     }
 
     /// The identities in a text.
     pub(super) fn of(content: Content, text: &[u8]) -> Self {
         let mut found = Self::default();
+        // Editors of some systems put a mark of the byte order there.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let text = if content == Content::Any { without_heading(text) } else { text };
         match content {
             Content::Any if is_openpgp(text) => return Self::openpgp(text),
@@ -93,7 +97,13 @@ impl Found {
     }
 
     fn ssh(text: &[u8], converts: bool) -> Self {
-        ssh::Key::parse(text).map_or_else(Self::unread, |key| Self::of_ssh(key, converts))
+        match ssh::Key::parse(text) {
+            Ok(key) => Self::of_ssh(key, converts),
+            Err(_) if is_public(text) => {
+                Self::unread(public("it is a public key, and the private one is needed"))
+            }
+            Err(reason) => Self::unread(reason),
+        }
     }
 
     /// An SSH private key.
@@ -158,7 +168,7 @@ impl Found {
             };
             match numbers.key() {
                 Ok(key) => self.openpgp.push(key),
-                Err(reason) => self.unread.push(reason.into_owned()),
+                Err(reason) => self.unread.push(reason),
             }
         }
     }
@@ -177,33 +187,35 @@ impl Found {
     }
 
     fn age(&mut self, text: &[u8], line: usize) {
-        const DAMAGED: &str = "a damaged age identity: its checksum or length is wrong";
         let identity = match std::str::from_utf8(text) {
             #[cfg(feature = "plugins")]
             Ok(text) if text.starts_with("AGE-PLUGIN-") => match Plugin::parse(text) {
                 Some(plugin) => return self.later.push(Later::new(Kind::Plugin(plugin))),
-                None => Err("a damaged identity of an age plugin: its checksum or name is wrong"),
+                None => Err("a damaged identity of an age plugin: its checksum or name is wrong".into()),
             },
             #[cfg(not(feature = "plugins"))]
             Ok(text) if text.starts_with("AGE-PLUGIN-") => {
-                Err("an identity of an age plugin, which is not supported by this build")
+                Err("an identity of an age plugin, which is not supported by this build".into())
             }
-            Ok(text) if text.starts_with("AGE-SECRET-KEY-PQ-1") => post_quantum(text),
-            Ok(text) if text.starts_with("AGE-SECRET-KEY-1") => {
-                X25519::parse(text).map(Identity::X25519).ok_or(DAMAGED)
-            }
-            _ => Err("not an age identity"),
+            Ok(text) if text.starts_with("AGE-SECRET-KEY-PQ-1") => post_quantum(text).map_err(Reason::from),
+            Ok(text) if text.starts_with("AGE-SECRET-KEY-1") => X25519::parse(text)
+                .map(Identity::X25519)
+                .ok_or("a damaged age identity: its checksum or length is wrong".into()),
+            _ if is_public(text) => Err(public("a public key, and the private one is needed")),
+            _ => Err("not an age identity".into()),
         };
         match identity {
             Ok(identity) => self.identities.push(identity),
-            Err(reason) => self.skip(format!("line {}: {reason}", line.saturating_add(1))),
+            Err(reason) => {
+                self.skip(reason.reworded(|reason| format!("line {}: {reason}", line.saturating_add(1))));
+            }
         }
     }
 
-    fn skip(&mut self, reason: impl Into<String>) {
+    fn skip(&mut self, reason: impl Into<Reason>) {
         match self.unread.len() {
             ..MANY => self.unread.push(reason.into()),
-            MANY => self.unread.push("and more like these".to_owned()),
+            MANY => self.unread.push("and more like these".into()),
             _ => {}
         }
     }
@@ -220,7 +232,17 @@ fn post_quantum(_: &str) -> Result<Identity, &'static str> {
     Err("a post-quantum identity, which is not supported by this build")
 }
 
-/// Is it a file of OpenPGP packets, armoured or not?
+/// Is it the public side of a key, of age or of SSH?
+fn is_public(text: &[u8]) -> bool {
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let starts = [&b"age1"[..], b"ssh-", b"ecdsa-sha2-", b"sk-"];
+    starts.iter().any(|start| first.starts_with(start)) || first.ends_with(b"PUBLIC KEY-----")
+}
+
+fn public(reason: &'static str) -> Reason {
+    Reason::from(reason).remedy(Remedy::Private)
+}
+
 /// Without what stands before a key in PEM or in armour, unless there are age identities: OpenSSL and people write notes there.
 fn without_heading(file: &[u8]) -> &[u8] {
     let begins = |word: &'static [u8]| {
@@ -238,6 +260,7 @@ fn without_heading(file: &[u8]) -> &[u8] {
     }
 }
 
+/// Is it a file of OpenPGP packets, armoured or not?
 fn is_openpgp(file: &[u8]) -> bool {
     file.starts_with(b"-----BEGIN PGP ") || file.first().is_some_and(|byte| *byte >= 0x80)
 }
@@ -254,6 +277,37 @@ mod tests {
         }
         let mixed = format!("{}\n{}", f::A, f::SSH);
         assert_eq!(Found::of(Content::Any, mixed.as_bytes()).identities.len(), 1);
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_passed_over() {
+        for (key, content) in [
+            (f::A, Content::Age),
+            (f::A, Content::AgeWords),
+            (f::A, Content::Any),
+            (f::SSH, Content::Any),
+            (f::SSH, Content::Ssh { converts: true }),
+        ] {
+            let found = Found::of(content, format!("\u{feff}{key}").as_bytes());
+            assert_eq!((found.identities.len(), found.unread.len()), (1, 0), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn public_keys_are_called_so() {
+        let pem = "-----BEGIN PUBLIC KEY-----\r\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
+        for text in
+            [f::A_PUBLIC, f::SSH_PUBLIC, "ssh-rsa AAAA root@host", "sk-ssh-ed25519@openssh.com AAAA", pem]
+        {
+            for content in [Content::Any, Content::Ssh { converts: false }] {
+                let unread = Found::of(content, text.as_bytes()).unread;
+                assert!(
+                    unread[0].contains("a public key, and the private one is needed"),
+                    "{text}: {unread:?}"
+                );
+                assert!(unread[0].next_step("").is_some_and(|step| step.contains("without .pub")), "{text}");
+            }
+        }
     }
 
     #[test]

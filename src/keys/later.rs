@@ -14,19 +14,21 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "plugins")]
 use super::plugin::Plugin;
+use super::{
+    Reason, age_file::AgeFile, found::Found, identity::Identity, open, outside::Outside, reason::Remedy,
+};
 #[cfg(feature = "passphrase")]
 use super::{
     age_encrypted::EncryptedIdentities,
     found::Content,
     ssh::{self, Protected},
 };
-use super::{age_file::AgeFile, found::Found, identity::Identity, open, outside::Outside};
 
 /// An identity that is not simply there.
 pub(super) struct Later {
     kind: Kind,
     /// What a passphrase revealed, or why it did not.
-    revealed: OnceLock<Result<Found, String>>,
+    revealed: OnceLock<Result<Found, Reason>>,
 }
 
 pub(super) enum Kind {
@@ -97,10 +99,12 @@ impl Later {
     }
 
     /// Why nothing is known of it; `None` if something is.
-    pub(super) fn closed(&self) -> Option<&'static str> {
+    pub(super) fn closed(&self) -> Option<Reason> {
         match (&self.kind, self.revealed.get()) {
             #[cfg(feature = "passphrase")]
-            (Kind::Encrypted(_) | Kind::Ssh { .. }, None) => Some("it is protected by a passphrase"),
+            (Kind::Encrypted(_) | Kind::Ssh { .. }, None) => {
+                Some(Reason::from("it is protected by a passphrase").remedy(Remedy::Passphrase))
+            }
             _ => None,
         }
     }
@@ -112,7 +116,7 @@ impl Later {
         file: &AgeFile,
         recipient: &str,
         outside: &Outside,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Reason> {
         match self.kind {
             #[cfg(feature = "plugins")]
             Kind::Plugin(ref plugin) => plugin.open(file, outside.plugins(), outside.person()),
@@ -134,7 +138,7 @@ impl Later {
 
     /// What its passphrase reveals, or why it does not; `None` if no passphrase would reveal anything.
     #[cfg(feature = "key-tools")]
-    pub(super) fn reveal(&self, source: &str, outside: &Outside) -> Option<&Result<Found, String>> {
+    pub(super) fn reveal(&self, source: &str, outside: &Outside) -> Option<&Result<Found, Reason>> {
         match self.kind {
             #[cfg(feature = "plugins")]
             Kind::Plugin(_) => None,
@@ -149,7 +153,7 @@ impl Later {
         identities: &EncryptedIdentities,
         source: &str,
         outside: &Outside,
-    ) -> &Result<Found, String> {
+    ) -> &Result<Found, Reason> {
         self.revealed.get_or_init(|| {
             let what = format!("the age identities in {source}");
             let text = outside.passphrases().unlock(&what, |passphrase| identities.open(passphrase))?;
@@ -164,7 +168,7 @@ impl Later {
         converts: bool,
         source: &str,
         outside: &Outside,
-    ) -> &Result<Found, String> {
+    ) -> &Result<Found, Reason> {
         self.revealed.get_or_init(|| {
             let what = format!("the SSH key {source}");
             let key = outside.passphrases().unlock(&what, |passphrase| key.unlock(passphrase))?;
@@ -175,16 +179,16 @@ impl Later {
 
 #[cfg(feature = "passphrase")]
 fn open_with(
-    found: &Result<Found, String>,
+    found: &Result<Found, Reason>,
     file: &AgeFile,
     recipient: &str,
-) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+) -> Result<Option<Zeroizing<Vec<u8>>>, Reason> {
     let found = found.as_ref().map_err(Clone::clone)?;
     let mut budget = open::MISNAMED;
     match (open::open_with(found.identities.iter(), file, recipient, &mut budget), found.unread.first()) {
         (Ok(Some(part)), _) => Ok(Some(part)),
         (_, Some(reason)) => Err(reason.clone()),
         (Ok(None), None) => Ok(None),
-        (Err(damage), None) => Err(format!("the key entry of {recipient}: {damage}")),
+        (Err(damage), None) => Err(format!("the key entry of {recipient}: {damage}").into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Keyring, found::Found, later::Later, place::Place};
+use super::{Keyring, Reason, found::Found, later::Later, place::Place};
 
 /// An identity, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub struct Listed<'k> {
 }
 
 /// A place, or a line of one, that gave no identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread<'k> {
     /// The path or the name of the variable.
     pub source: &'k str,
     /// Why not.
-    pub reason: &'k str,
+    pub reason: Reason,
 }
 
 impl Keyring {
@@ -81,8 +81,8 @@ impl Keyring {
         self.read_places().flat_map(|(place, found)| {
             let source = &*place.source;
             let closed = found.later.iter().filter_map(Later::closed);
-            let unread = found.unread.iter().map(move |reason| Unread { source, reason });
-            unread.chain(closed.map(move |reason| Unread { source, reason }))
+            let unread = found.unread.iter().cloned();
+            unread.chain(closed).map(move |reason| Unread { source, reason })
         })
     }
 

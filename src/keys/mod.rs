@@ -32,6 +32,7 @@ pub mod public;
 mod read;
 #[cfg(feature = "key-tools")]
 pub mod recipient;
+mod reason;
 mod report;
 #[cfg(any(feature = "openpgp", feature = "ssh-rsa"))]
 mod rsa;
@@ -43,6 +44,7 @@ use self::{outside::Outside, place::Place};
 pub use self::{
     list::{Listed, Unread},
     outside::Access,
+    reason::Reason,
 };
 
 /// All identities of a run, and what became of the places where they were looked for.

@@ -17,7 +17,7 @@ use crate::{
 #[cfg(feature = "openpgp")]
 use super::openpgp;
 use super::{
-    Keyring,
+    Keyring, Reason,
     age_file::{AgeFile, Damage, dearmor},
     identity::{Identity, Kinds},
     later::Turn,
@@ -45,13 +45,13 @@ const HELP: [Help; 4] = [Help::Commands, Help::Gpg, Help::Later(Turn::Process), 
 #[derive(Default)]
 pub(super) struct Attempt {
     /// The recipients of key entries that nobody can open, and why.
-    pub(super) damaged: BTreeMap<String, String>,
+    pub(super) damaged: BTreeMap<String, Reason>,
     /// The recipients by whose entries groups were opened.
     pub(super) opened: Vec<String>,
     /// Why the parts of the data key could not be put together.
     pub(super) parts: Option<&'static str>,
     /// Why what needs another process or a person gave nothing: the place, and the reason.
-    pub(super) unread: Vec<(String, String)>,
+    pub(super) unread: Vec<(String, Reason)>,
 }
 
 impl Keyring {
@@ -236,15 +236,15 @@ fn age(group: &[KeyEntry]) -> impl Iterator<Item = &KeyEntry> {
 
 impl Attempt {
     /// Keeps in mind why a place gave nothing.
-    fn note_unread(&mut self, place: &Place, reason: &str) {
-        let known = |(source, told): &(String, String)| *source == place.source && told == reason;
+    fn note_unread(&mut self, place: &Place, reason: &Reason) {
+        let known = |(source, told): &(String, Reason)| *source == place.source && told == reason;
         if !self.unread.iter().any(known) {
-            self.unread.push((place.source.clone(), reason.to_owned()));
+            self.unread.push((place.source.clone(), reason.clone()));
         }
     }
 
     /// Keeps in mind what became of an entry.
-    fn note(&mut self, entry: &KeyEntry, opened: Result<Option<Part>, impl Into<String>>) -> Option<Part> {
+    fn note(&mut self, entry: &KeyEntry, opened: Result<Option<Part>, impl Into<Reason>>) -> Option<Part> {
         match opened {
             Ok(part) => {
                 if part.is_some() {

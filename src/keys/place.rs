@@ -15,6 +15,7 @@ use crate::root::Root;
 #[cfg(feature = "openpgp")]
 use super::openpgp::{gnupg_home, gpg::Gpg};
 use super::{
+    Reason,
     command::KeyCommand,
     found::{Content, Found},
     identity::Kinds,
@@ -72,9 +73,14 @@ impl Place {
             Origin::GnupgHome { root, path, is_default, .. } => {
                 let gnupg_home::Found { keys, unread } = gnupg_home::read(root, path);
                 if keys.is_empty() && unread.is_empty() && !is_default {
-                    return Found::unread("it is a directory, and no GnuPG home with secret keys");
+                    return match root.open(path) {
+                        Ok(_) => Found::unread("it is no GnuPG home with secret keys"),
+                        Err(error) => Found::unread(Reason::io(&error)),
+                    };
                 }
-                let unread = unread.into_iter().map(|(path, reason)| format!("{path}: {reason}")).collect();
+                let told =
+                    |(path, reason): (String, Reason)| reason.reworded(|reason| format!("{path}: {reason}"));
+                let unread = unread.into_iter().map(told).collect();
                 Found { absent: keys.is_empty(), openpgp: keys, unread, ..Found::default() }
             }
             Origin::File { root, path, content, is_default } => match root.open(path) {
@@ -89,7 +95,7 @@ impl Place {
                 {
                     Found { absent: true, ..Found::default() }
                 }
-                Err(error) => Found::unread(error.to_string()),
+                Err(error) => Found::unread(Reason::io(&error)),
             },
         })
     }

@@ -55,10 +55,10 @@ pub fn sides(source: &str, text: &[u8], access: &Access) -> Sides {
                 unread.extend(found.unread.iter().cloned());
             }
             Some(Err(reason)) => unread.push(reason.clone()),
-            None => unread.push("it does not tell its public side".to_owned()),
+            None => unread.push("it does not tell its public side".into()),
         }
     }
-    (sides, unread)
+    (sides, unread.iter().map(ToString::to_string).collect())
 }
 
 /// The public sides of the keys in a GnuPG home.

@@ -39,7 +39,9 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
         );
     }
     let opened = attempt.opened.iter().map(|recipient| name_of(recipient)).collect();
-    let tried = Tried { metadata, attempt, seen, opened, identities: keyring.identities() };
+    let asked = attempt.unread.iter().map(|(source, reason)| Unread { source, reason: reason.clone() });
+    let unread = keyring.unread().chain(asked).collect();
+    let tried = Tried { metadata, attempt, seen, opened, identities: keyring.identities(), unread };
     let told = lines(tried.identities.iter(), |identity| {
         let why = if is_plugin(identity) {
             "opens nothing here"
@@ -54,14 +56,12 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
         };
         format!("{}: {}: {why}", identity.sources.join(" and "), identity.recipients.join(" or "))
     });
-    let unread = attempt.unread.iter().map(|(source, reason)| Unread { source, reason });
-    let mut unread = keyring.unread().chain(unread).peekable();
     failure = failure.fact(
         "tried",
-        match (told.is_empty(), unread.peek()) {
+        match (told.is_empty(), tried.unread.is_empty()) {
             (false, _) => &told,
-            (true, None) => "nothing: there is no identity",
-            (true, Some(_)) => "nothing: no identity could be read",
+            (true, true) => "nothing: there is no identity",
+            (true, false) => "nothing: no identity could be read",
         },
     );
     let facts = [
@@ -69,7 +69,7 @@ pub(super) fn no_identity(keyring: &Keyring, metadata: &Metadata, attempt: &Atte
             "not opened",
             lines(attempt.damaged.iter(), |(recipient, damage)| format!("{}: {damage}", shown(recipient))),
         ),
-        ("not read", lines(unread, |unread| format!("{}: {}", unread.source, unread.reason))),
+        ("not read", lines(tried.unread.iter(), |unread| format!("{}: {}", unread.source, unread.reason))),
         ("not there", lines(keyring.absent(), str::to_owned)),
     ];
     for (label, text) in facts.into_iter().filter(|(_, text)| !text.is_empty()) {
@@ -90,6 +90,7 @@ struct Tried<'t> {
     /// Those by whose entries groups were opened.
     opened: BTreeSet<&'t str>,
     identities: Vec<Listed<'t>>,
+    unread: Vec<Unread<'t>>,
 }
 
 impl Tried<'_> {
@@ -113,25 +114,9 @@ impl Tried<'_> {
     }
 
     fn next_step(&self) -> Option<String> {
-        let told = |part: &str| {
-            self.attempt.unread.iter().map(|(_, reason)| reason).find(|reason| reason.contains(part))
-        };
-        if told("passphrase").is_some_and(|reason| !reason.starts_with("gpg ")) {
-            return Some(
-                "give the passphrase with --passphrase-file or the systemd credential forestage.passphrase, or answer \
-                 when asked on a terminal"
-                    .into(),
-            );
-        }
-        if let Some((plugin, _)) =
-            told("was not found in").and_then(|reason| reason.split_once(" was not found"))
-        {
-            return Some(format!("install {plugin}, or name its directory with --plugin-path"));
-        }
-        if let Some((gpg, _)) =
-            told("is not installed").and_then(|reason| reason.split_once(" is not installed"))
-        {
-            return Some(format!("install {gpg}, or name another gpg by its path in SOPS_GPG_EXEC"));
+        // What needed a program or a person was for this file.
+        if let Some(step) = self.attempt.unread.iter().find_map(|(source, reason)| reason.next_step(source)) {
+            return Some(step);
         }
         if self.metadata.entries().all(|entry| !matches!(entry.kind, KeyKind::Age | KeyKind::Pgp)) {
             return Some(
@@ -139,29 +124,28 @@ impl Tried<'_> {
             );
         }
         if self.identities.is_empty() {
+            if let Some(step) = self.unread.iter().find_map(|place| place.reason.next_step(place.source)) {
+                return Some(step);
+            }
+            let again = if self.unread.is_empty() { "give it" } else { "mend what was not read, or give it" };
             let is_openpgp = self.metadata.entries().all(|entry| entry.kind == KeyKind::Pgp);
             return Some(if is_openpgp {
-                "give it an OpenPGP key: sops.gnupg.home or sops.gnupg.sshKeyPaths on NixOS, gnupgHome or sshKeyPaths in \
-                 a manifest, --identity or GNUPGHOME on the command line"
-                    .into()
+                format!(
+                    "{again} an OpenPGP key: sops.gnupg.home or sops.gnupg.sshKeyPaths on NixOS, gnupgHome or \
+                     sshKeyPaths in a manifest, --identity or GNUPGHOME on the command line"
+                )
             } else {
-                "give it an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or ageSshKeyPaths in \
-                 a manifest, --identity or SOPS_AGE_KEY_FILE on the command line"
-                    .into()
+                format!(
+                    "{again} an identity: sops.age.keyFile or sops.age.sshKeyPaths on NixOS, ageKeyFile or \
+                     ageSshKeyPaths in a manifest, --identity or SOPS_AGE_KEY_FILE on the command line"
+                )
             });
         }
         if self.identities.iter().any(|identity| self.fails(identity)) {
-            let is_locked = |reason: &str| reason.contains(" is protected by a passphrase");
-            let locked = self.attempt.damaged.iter().find(|(_, reason)| is_locked(reason));
-            return Some(match locked {
-                Some((key, _)) => {
-                    format!(
-                        "let gpg-agent remember the passphrase, or take it off: gpg --passwd {}",
-                        shown(key)
-                    )
-                }
-                None => "take the file from before its key entry was damaged, or encrypt it again".into(),
-            });
+            let locked = self.attempt.damaged.iter().find_map(|(key, reason)| reason.next_step(&shown(key)));
+            let damaged =
+                || "take the file from before its key entry was damaged, or encrypt it again".into();
+            return Some(locked.unwrap_or_else(damaged));
         }
         if self.metadata.groups.len() > 1 && !self.opened.is_empty() {
             return Some("give it identities of more of its key groups".into());

@@ -208,7 +208,7 @@ mod tests {
 
     fn reason(keyring: &Keyring) -> String {
         keyring.read_all();
-        keyring.unread().next().map(|unread| unread.reason.to_owned()).unwrap_or_default()
+        keyring.unread().next().map(|unread| unread.reason.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         File::options().write(true).open(&large).unwrap().set_len(MAX_FILE as u64 + 1).unwrap();
         for (path, reason) in [
             (scratch.0.join("none"), "No such file"),
-            (scratch.0.clone(), "it is a directory"),
+            (scratch.0.clone(), "it is no GnuPG home"),
             (looping, "symbolic links"),
             (PathBuf::from("/dev/null"), "it is no regular file"),
             (large, "it is larger than"),

@@ -39,10 +39,11 @@ fn own_run() -> bool {
 fn ask() -> Result<(), String> {
     let policy =
         Policy { prompt: true, terminal: false, limit: Duration::from_secs(30), ..Policy::default() };
-    Passphrases::new(policy).unlock("the key of the test", |answer| match answer {
+    let unlocked = Passphrases::new(policy).unlock("the key of the test", |answer| match answer {
         b"correct horse" => Ok(()),
         _ => Err(Refused::Wrong),
-    })
+    });
+    unlocked.map_err(|reason| reason.to_string())
 }
 
 fn left_behind() -> usize {

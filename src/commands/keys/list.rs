@@ -57,10 +57,12 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         lines.push(String::new());
         console.print(lines.join("\n").as_bytes())?;
         if keyring.identities().is_empty() {
-            console.note(&format!(
-                "no identity found; looked at: {}",
-                report::few(&keyring.absent().map(str::to_owned).collect::<Vec<_>>())
-            ));
+            let absent: Vec<_> = keyring.absent().collect();
+            console.note(&match (absent.is_empty(), keyring.unread().next()) {
+                (false, _) => format!("no identity found; nothing is at: {}", report::few(&absent)),
+                (true, Some(_)) => "no identity found".to_owned(),
+                (true, None) => "no identity found: nothing says where one is, not even HOME".to_owned(),
+            });
         }
         keyring
             .unread()

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::{
-    Reason,
+    Reason, Remedy,
     key::{Part, algorithm},
     packets::{Fields, push_mpi},
 };
@@ -67,7 +67,7 @@ impl AgentKey {
                 }
                 Ok(secret)
             }
-            b"protected-private-key" => Err(PROTECTED.into()),
+            b"protected-private-key" => Err(Reason::from(PROTECTED).remedy(Remedy::Unlock)),
             b"shadowed-private-key" => Err(SHADOWED.into()),
             _ => return Err(DAMAGED.into()),
         };

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::program;
 
-use super::{MAX_MESSAGE, Reason};
+use super::{MAX_MESSAGE, Reason, Remedy};
 
 /// The time that all runs of gpg together may take, with what comes before and after.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -99,7 +99,8 @@ impl Gpg {
         let start = Instant::now();
         let Some(program) = find(&self.program) else {
             let name = Path::new(&self.program).display();
-            return Err(format!("{name} is not installed, or not in PATH (see SOPS_GPG_EXEC)").into());
+            let reason = Reason::from(format!("{name} is not installed, or not in PATH (see SOPS_GPG_EXEC)"));
+            return Err(reason.remedy(Remedy::Gpg(name.to_string())));
         };
         if !self.home.is_dir() {
             return Err(format!("the GnuPG home {} is no directory", self.home.display()).into());
@@ -252,6 +253,7 @@ mod tests {
         assert!(opened("cat /dev/zero").unwrap_err().ends_with("prints more than 65536 bytes"));
         let missing = Gpg::new("/nonexistent/gpg", &home.0).open(b"").unwrap_err();
         assert_eq!(missing, "/nonexistent/gpg is not installed, or not in PATH (see SOPS_GPG_EXEC)");
+        assert!(missing.next_step("").is_some_and(|step| step.contains("SOPS_GPG_EXEC")));
         let homeless = Gpg::new("true", "/nonexistent").open(b"").unwrap_err();
         assert_eq!(homeless, "the GnuPG home /nonexistent is no directory");
     }

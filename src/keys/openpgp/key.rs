@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    Reason, armor,
+    Reason, Remedy, armor,
     packets::{Fields, Packets, tag},
 };
 
@@ -271,7 +271,7 @@ fn public_length(algorithm: u8, mut fields: Fields<'_>) -> Option<Option<usize>>
 fn secret(version: u8, mut fields: Fields<'_>) -> Option<Result<Zeroizing<Vec<u8>>, Reason>> {
     let usage = fields.octet()?;
     if usage != 0 {
-        return Some(Err(why_protected(version, usage, fields).into()));
+        return Some(Err(why_protected(version, usage, fields)));
     }
     if version == 5 {
         // How long the fields for a passphrase are, of which there are none, and how long the numbers are.
@@ -289,16 +289,16 @@ fn secret(version: u8, mut fields: Fields<'_>) -> Option<Result<Zeroizing<Vec<u8
 }
 
 /// What stands in place of the numbers: GnuPG has two forms of its own for secrets that are elsewhere.
-fn why_protected(version: u8, usage: u8, mut fields: Fields<'_>) -> &'static str {
+fn why_protected(version: u8, usage: u8, mut fields: Fields<'_>) -> Reason {
     if version < 6 && matches!(usage, 254 | 255) {
         // How long these fields are.
         let _ = if version == 5 { fields.octet() } else { None };
         let (_cipher, kind, _hash) = (fields.octet(), fields.octet(), fields.octet());
         if kind == Some(101) && fields.take(3) == Some(b"GNU") {
-            return if fields.octet() == Some(2) { ON_A_CARD } else { NOT_HERE };
+            return if fields.octet() == Some(2) { ON_A_CARD } else { NOT_HERE }.into();
         }
     }
-    PROTECTED
+    Reason::from(PROTECTED).remedy(Remedy::Home)
 }
 
 /// Capital hexadecimal digits.

@@ -125,7 +125,7 @@ fn open_packets<'k>(
                 // What authenticates is what was written: no other key has more to say.
                 Ok(contents) => return contents::data(&contents).map(Some),
                 Err(_) if hidden => {}
-                Err(reason) => failed = failed.or_else(|| Some(told(key, part, &reason))),
+                Err(reason) => failed = failed.or_else(|| Some(told(key, part, reason))),
             }
         }
     }
@@ -133,18 +133,16 @@ fn open_packets<'k>(
 }
 
 /// The reason, with the key in it if it is about the key.
-fn told(key: &Key, part: &Part, reason: &str) -> Reason {
+fn told(key: &Key, part: &Part, reason: Reason) -> Reason {
     let name = key.fingerprint();
-    match reason.strip_prefix("its secret part ") {
-        Some(rest) => format!("the secret part of its key {name} {rest}").into(),
-        None => {
-            match reason.strip_prefix("it ").filter(|_| part.usable().is_err() || reason.contains("numbers"))
-            {
-                Some(rest) => format!("its key {name} {rest}").into(),
-                None => reason.to_owned().into(),
-            }
+    reason.reworded(|reason| {
+        let about_key = part.usable().is_err() || reason.contains("numbers");
+        match (reason.strip_prefix("its secret part "), reason.strip_prefix("it ").filter(|_| about_key)) {
+            (Some(rest), _) => format!("the secret part of its key {name} {rest}"),
+            (None, Some(rest)) => format!("its key {name} {rest}"),
+            (None, None) => reason.to_owned(),
         }
-    }
+    })
 }
 
 /// The session keys of a message, and type and body of the packet with its contents.

@@ -21,15 +21,12 @@ mod message;
 mod packets;
 mod session;
 
-use std::borrow::Cow;
+pub use super::reason::{Reason, Remedy};
 
 pub use self::{
     key::Key,
     message::{MAX_MESSAGE, open},
 };
-
-/// Why a key cannot be read or an entry not be opened, in words that follow "it …" or a name.
-pub type Reason = Cow<'static, str>;
 
 #[cfg(test)]
 mod fixtures;

@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use crate::plaintext::Plaintext;
+use crate::{
+    keys::reason::{Reason, Remedy},
+    plaintext::Plaintext,
+};
 
 use self::{given::Given, terminal::Terminal};
 
@@ -96,7 +99,7 @@ struct State {
     /// The last answer that was right: people protect several keys with one passphrase.
     right: Option<Plaintext>,
     /// What could not be opened, and why, so that it is not asked for again.
-    failed: BTreeMap<String, String>,
+    failed: BTreeMap<String, Reason>,
     /// Why nobody is asked any more.
     silent: Option<String>,
 }
@@ -125,7 +128,7 @@ impl Passphrases {
         &self,
         what: &str,
         mut open: impl FnMut(&[u8]) -> Result<T, Refused>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Reason> {
         let mut state = self.state();
         if let Some(reason) = state.failed.get(what) {
             return Err(reason.clone());
@@ -164,37 +167,39 @@ impl Passphrases {
         state: &mut State,
         what: &str,
         open: &mut dyn FnMut(&[u8]) -> Result<T, Refused>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Reason> {
+        let missing = |reason: String| Reason::from(reason).remedy(Remedy::Passphrase);
         let mut refused = String::new();
         match state.given.get_or_insert_with(|| Given::read(&self.policy)) {
             Given::Nothing => {}
-            Given::Unreadable(reason) => return Err(reason.clone()),
+            Given::Unreadable(reason) => return Err(missing(reason.clone())),
             Given::Passphrase { source, passphrase } => match open(passphrase) {
                 Ok(opened) => return Ok(opened),
-                Err(Refused::Damaged(reason)) => return Err(reason.to_owned()),
+                Err(Refused::Damaged(reason)) => return Err(reason.into()),
                 Err(Refused::Wrong) => refused = format!("the passphrase in {source} is wrong for it; "),
             },
         }
         if let Some(passphrase) = &state.right {
             match open(passphrase) {
                 Ok(opened) => return Ok(opened),
-                Err(Refused::Damaged(reason)) => return Err(reason.to_owned()),
+                Err(Refused::Damaged(reason)) => return Err(reason.into()),
                 Err(Refused::Wrong) => {}
             }
         }
         let mut question = format!("Passphrase for {what}");
         for _ in 0..TRIES {
-            let answer = self.ask(state, &question, false).map_err(|reason| format!("{refused}{reason}"))?;
+            let answer = self.ask(state, &question, false);
+            let answer = answer.map_err(|reason| missing(format!("{refused}{reason}")))?;
             match open(&answer) {
                 Ok(opened) => {
                     state.right = Some(answer);
                     return Ok(opened);
                 }
-                Err(Refused::Damaged(reason)) => return Err(reason.to_owned()),
+                Err(Refused::Damaged(reason)) => return Err(reason.into()),
                 Err(Refused::Wrong) => question = format!("That was wrong. Passphrase for {what}"),
             }
         }
-        Err(format!("{refused}{TRIES} wrong passphrases were answered"))
+        Err(missing(format!("{refused}{TRIES} wrong passphrases were answered")))
     }
 
     /// Asks, and waits for the answer.

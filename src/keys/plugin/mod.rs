@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use super::{
     age_file::{AgeFile, FileKey},
     bech32,
+    reason::{Reason, Remedy},
 };
 use crate::plaintext::Plaintext;
 
@@ -155,7 +156,7 @@ impl Plugin {
     }
 
     /// The program, in one of these places. Fails with the reason.
-    pub fn find(&self, places: &[PathBuf]) -> Result<PathBuf, String> {
+    pub fn find(&self, places: &[PathBuf]) -> Result<PathBuf, Reason> {
         let program = format!("age-plugin-{}", self.name);
         let runs = |path: &Path| {
             fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
@@ -168,10 +169,11 @@ impl Plugin {
         });
         found.ok_or_else(|| {
             let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
-            match places.as_slice() {
+            let reason = match places.as_slice() {
                 [] => format!("{program} is not looked for: no directory for plugins is set"),
                 _ => format!("{program} was not found in {}", places.join(", ")),
-            }
+            };
+            Reason::from(reason).remedy(Remedy::Plugin(program))
         })
     }
 
@@ -182,9 +184,9 @@ impl Plugin {
         file: &AgeFile<'_>,
         surroundings: &Surroundings,
         person: &dyn Person,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Reason> {
         match self.file_key(file, surroundings, person)? {
-            Some(key) => file.open_with(&key).map(Some).map_err(str::to_owned),
+            Some(key) => file.open_with(&key).map(Some).map_err(Reason::from),
             None => Ok(None),
         }
     }
@@ -194,7 +196,7 @@ impl Plugin {
         file: &AgeFile<'_>,
         surroundings: &Surroundings,
         person: &dyn Person,
-    ) -> Result<Option<FileKey>, String> {
+    ) -> Result<Option<FileKey>, Reason> {
         let program = self.find(&surroundings.places)?;
         let mut command = Command::new(&program);
         command.arg("--age-plugin=identity-v1").current_dir("/").env_clear().envs(&surroundings.environment);
@@ -202,7 +204,7 @@ impl Plugin {
             .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
         let told = self.converse(file, &mut plugin, person);
         let trouble = plugin.end(told.is_err());
-        told.map_err(|reason| format!("age-plugin-{} {reason}{trouble}", self.name))
+        told.map_err(|reason| reason.reworded(|reason| format!("age-plugin-{} {reason}{trouble}", self.name)))
     }
 
     /// The part of the protocol called identity-v1.
@@ -211,7 +213,7 @@ impl Plugin {
         file: &AgeFile<'_>,
         plugin: &mut Conversation,
         person: &dyn Person,
-    ) -> Result<Option<FileKey>, String> {
+    ) -> Result<Option<FileKey>, Reason> {
         plugin.say(&[b"add-identity", self.text.as_bytes()], b"");
         for stanza in &file.stanzas {
             let start: [&[u8]; 3] = [b"recipient-stanza", b"0", stanza.kind];
@@ -221,23 +223,31 @@ impl Plugin {
         plugin.say(&[b"done"], b"");
         let mut found: Option<FileKey> = None;
         let mut errors = Vec::new();
+        let mut is_answered = true;
+        let refused = |reason: String, is_answered| {
+            let reason = Reason::from(reason);
+            if is_answered { reason } else { reason.remedy(Remedy::Answer) }
+        };
         for _ in 0..MAX_MESSAGES {
             let message = plugin.hear().map_err(|reason| {
                 // Many plugins end after they have said why.
-                if errors.is_empty() { reason } else { format!("{reason}, and says: {}", errors.join("; ")) }
+                if errors.is_empty() {
+                    return reason.into();
+                }
+                refused(format!("{reason}, and says: {}", errors.join("; ")), is_answered)
             })?;
             let answer = match message.command.as_slice() {
                 b"done" => {
                     return match (found, errors.first()) {
                         (Some(key), _) => Ok(Some(key)),
                         (None, None) => Ok(None),
-                        (None, Some(_)) => Err(format!("says: {}", errors.join("; "))),
+                        (None, Some(_)) => Err(refused(format!("says: {}", errors.join("; ")), is_answered)),
                     };
                 }
                 b"file-key" => {
                     let key = <[u8; 16]>::try_from(message.body.as_slice()).map(Zeroizing::new);
                     let (Ok(key), [b"0"]) = (key, message.words().as_slice()) else {
-                        return Err("gives a key of a wrong form".to_owned());
+                        return Err("gives a key of a wrong form".into());
                     };
                     found = Some(key);
                     Ok(None)
@@ -249,6 +259,7 @@ impl Plugin {
                 _ => ask(&message, plugin, person).map_err(|reason| {
                     // The plugin decides whether it can go on without.
                     if let Some(reason) = &reason {
+                        is_answered = false;
                         errors.push(format!("its question was not answered: {reason}"));
                     }
                     if reason.is_some() { &b"fail"[..] } else { b"unsupported" }
@@ -261,7 +272,7 @@ impl Plugin {
                 Err(word) => plugin.say(&[word], b""),
             }
         }
-        Err(format!("sends more than {MAX_MESSAGES} messages"))
+        Err(format!("sends more than {MAX_MESSAGES} messages").into())
     }
 }
 

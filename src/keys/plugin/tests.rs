@@ -54,7 +54,7 @@ fn surroundings(limit: Duration) -> Surroundings {
     Surroundings { limit, ..Surroundings::new(vec![PLUGINS.into()], variables) }
 }
 
-fn key_of(name: &str, limit: Duration, person: &dyn Person) -> Result<Option<[u8; 16]>, String> {
+fn key_of(name: &str, limit: Duration, person: &dyn Person) -> Result<Option<[u8; 16]>, Reason> {
     let file = dearmor(ENTRY_A.as_bytes()).unwrap();
     let file = AgeFile::parse(&file).unwrap();
     plugin(name).file_key(&file, &surroundings(limit), person).map(|key| key.map(|key| *key))
@@ -139,6 +139,16 @@ fn plugins_that_fail() {
     ] {
         let told = key_of(name, limit, &Nobody).unwrap_err();
         assert!(told.contains(reason), "{name}: {told}");
+    }
+    for (name, step) in [
+        ("nowhere", Some("install age-plugin-nowhere, or name its directory with --plugin-path")),
+        (
+            "asks",
+            Some("run it on a terminal and without --no-prompt, where the plugin's question can be answered"),
+        ),
+        ("refuses", None),
+    ] {
+        assert_eq!(key_of(name, LONG, &Nobody).unwrap_err().next_step("").as_deref(), step, "{name}");
     }
     let told = key_of("asks", LONG, &Answers { pin: "1", ..Answers::default() }).unwrap_err();
     assert_eq!(told, "age-plugin-asks says: wrong PIN");

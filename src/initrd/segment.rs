@@ -147,6 +147,7 @@ pub(super) mod tests {
     use crate::initrd::{
         cpio::Walk,
         examine::{Found, State, examine},
+        index::BLANK,
         layout::Marks,
     };
 
@@ -178,6 +179,12 @@ pub(super) mod tests {
         spec.directories =
             vec![("/etc/keys/x".into(), Mode::new(0o700)), ("/etc/keys".into(), Mode::new(0o755))];
         build(&spec).unwrap()
+    }
+
+    /// Offsets in a segment of `length` bytes; of those in its blanks, which are all alike, only some.
+    pub(crate) fn offsets(length: usize) -> impl Iterator<Item = usize> {
+        let alike = Marks::FIRST + 8..Marks::FIRST + BLANK - 8;
+        (0..length).filter(move |at| !alike.contains(at) || at % 6007 == 0)
     }
 
     fn examined(bytes: &[u8]) -> Found {

@@ -230,6 +230,78 @@ fn generations_of_nixos_with_grub() {
     assert_eq!((machine.told().0, machine.told().1[0].as_str()), (0, "*NixOS none"));
 }
 
+/// A PE file with these sections.
+fn pe(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let u32 = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let count = u8::try_from(sections.len()).unwrap();
+    let mut image = [b"MZ".as_slice(), &[0; 58], &u32(64), b"PE\0\0\x64\x86", &[count], &[0; 17]].concat();
+    let mut start = image.len() + 40 * sections.len();
+    for (name, bytes) in sections {
+        let mut name = name.as_bytes().to_vec();
+        name.resize(8, 0);
+        image.extend([&*name, &u32(bytes.len()), &[0; 4], &u32(bytes.len()), &u32(start), &[0; 16]].concat());
+        start += bytes.len();
+    }
+    for (_, bytes) in sections {
+        image.extend_from_slice(bytes);
+    }
+    image
+}
+
+#[test]
+fn images_that_boot_by_themselves() {
+    let machine = Machine::new("images");
+    machine.generation(1, "secrets.yaml");
+    machine.generation(2, "rotated.yaml");
+    // Lanzaboote's: path and hash of an initrd on the partition.
+    machine.systemd_boot(1, "", true);
+    fs::remove_dir_all(machine.0.join("boot/loader")).unwrap();
+    let sha256 = |name: &str| {
+        let output = Command::new("sha256sum").arg(machine.0.join(name)).output().unwrap().stdout;
+        let pairs: Vec<_> =
+            output[..64].chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
+        pairs.iter().map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect::<Vec<_>>()
+    };
+    let release = b"ID=lanza\nPRETTY_NAME=NixOS 1\nVERSION_ID=1\n";
+    let stub = pe(&[
+        (".osrel", release),
+        (".cmdline", b"init=/nix/store/1/init quiet"),
+        (".initrd", b"\\EFI\\nixos\\1-initrd.efi"),
+        (".linux", b"\\EFI\\nixos\\k.efi"),
+        (".initrdh", &sha256("boot/EFI/nixos/1-initrd.efi")),
+        (".linuxh", &[0; 32]),
+    ]);
+    machine.write("boot/EFI/Linux/nixos-generation-1.efi", &stub);
+    // A unified kernel image holds its initrd.
+    let initrd = machine.write("uki", BASE);
+    machine.append("nix/store/2/manifest.json", "uki");
+    let release = b"ID=nixos\nPRETTY_NAME=NixOS 2\nVERSION_ID=2\n";
+    let linux = |initrd: &[u8]| {
+        let command_line = b"init=/nix/store/2/init\n";
+        pe(&[(".osrel", release), (".cmdline", command_line), (".linux", b"MZ"), (".initrd", initrd)])
+    };
+    machine.write("boot/EFI/Linux/nixos-generation-2+3.efi", &linux(&fs::read(&initrd).unwrap()));
+    // Other programs, and what is broken.
+    machine.write("boot/EFI/Linux/shell.efi", &pe(&[(".text", b"x")]));
+    machine.write("boot/EFI/Linux/broken.efi", &stub[..200]);
+    machine.write("boot/loader/loader.conf", b"default nixos-generation-1.efi\n");
+    let fresh = "fresh fresh,fresh,fresh";
+    let (one, two) = (format!("*nixos-generation-1.efi {fresh}"), format!("nixos-generation-2.efi {fresh}"));
+    assert_eq!(machine.told(), (0, vec![one, two]));
+    let output = machine.status(&[]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("broken.efi: it is shorter") && !errors.contains("shell.efi"), "{errors}");
+
+    // Without its secrets; with others than were signed.
+    machine.write("boot/EFI/Linux/nixos-generation-2+3.efi", &linux(BASE));
+    assert_eq!(machine.told().1[1], "nixos-generation-2.efi missing missing,missing,missing");
+    machine.append("nix/store/2/manifest.json", "boot/EFI/nixos/1-initrd.efi");
+    let (status, entries) = machine.told();
+    assert_eq!((status, entries[0].as_str()), (1, "*nixos-generation-1.efi damaged stale,stale,stale"));
+    let errors = String::from_utf8(machine.status(&[]).stderr).unwrap();
+    assert!(errors.contains("is not the file that was signed"), "{errors}");
+}
+
 #[test]
 fn debian_with_grub_and_a_manifest_written_by_hand() {
     let machine = Machine::new("debian");

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, grub, limine, type1};
+use super::{Entry, grub, limine, type1, uki};
 use crate::{
     failure::{Failure, Result},
     input,
@@ -31,6 +31,8 @@ const MAX_SIZE: u64 = 4 << 20;
 pub enum Loader {
     /// An entry of the Boot Loader Specification.
     Type1,
+    /// An image that boots by itself, as the same specification has it.
+    Type2,
     /// An entry of grub.cfg.
     Grub,
     /// An entry of limine.conf.
@@ -43,6 +45,7 @@ impl fmt::Display for Loader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Type1 => "type1",
+            Self::Type2 => "type2",
             Self::Grub => "grub",
             Self::Limine => "limine",
             Self::Profile => "profile",
@@ -156,7 +159,7 @@ impl Reader<'_> {
 
     /// Entries of the Boot Loader Specification; one loader reads those of all partitions.
     fn type1(&mut self, partitions: &[(PathBuf, Root)]) {
-        let (mut entries, mut initrds) = (Vec::new(), Vec::new());
+        let (mut entries, mut found) = (Vec::new(), Vec::new());
         let mut loader_conf = None;
         let mut saved = None;
         for (path, partition) in partitions {
@@ -164,15 +167,18 @@ impl Reader<'_> {
             for directory in GRUB_DIRECTORIES {
                 saved = saved.or_else(|| self.text(partition, &format!("{directory}/grubenv")));
             }
-            let names = self.keep(partition.list(Path::new("/loader/entries"))).unwrap_or_default();
-            let mut names: Vec<_> = names.iter().filter_map(|name| name.to_str()).collect();
-            names.sort_unstable();
-            for name in names.into_iter().filter(|name| name.strip_suffix(".conf").is_some()) {
+            for name in self.names(partition, "/loader/entries", ".conf") {
                 let Some(text) = self.text(partition, &format!("/loader/entries/{name}")) else { continue };
-                let entry = type1::entry(name, &text);
-                initrds
-                    .push(entry.initrds.iter().map(|initrd| self.resolve(path, partition, initrd)).collect());
+                let entry = type1::entry(&name, &text);
+                found.push((Loader::Type1, self.resolve_all(path, partition, &entry)));
                 entries.push(entry);
+            }
+            for name in self.names(partition, "/EFI/Linux", ".efi") {
+                let Some(image) = self.image(partition, &name) else { continue };
+                let mut initrds = self.resolve_all(path, partition, &image.entry);
+                initrds.extend(image.holds_initrd.then(|| path.join("EFI/Linux").join(&name)));
+                found.push((Loader::Type2, initrds));
+                entries.push(image.entry);
             }
         }
         let chosen = self.chosen();
@@ -184,7 +190,26 @@ impl Reader<'_> {
             saved.map(|id| format!("{}.conf", id.trim_end_matches(".conf")))
         };
         let default = type1::default(&entries, pattern.as_deref());
-        self.add(Loader::Type1, entries, initrds, default);
+        self.add(entries, found, default);
+    }
+
+    /// The names in a directory that end like this, in order.
+    fn names(&mut self, partition: &Root, directory: &str, suffix: &str) -> Vec<String> {
+        let names = self.keep(partition.list(Path::new(directory))).unwrap_or_default();
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        let mut names: Vec<_> = names.filter(|name| name.ends_with(suffix)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The image of this name, if systemd-boot has an entry for it.
+    fn image(&mut self, partition: &Root, name: &str) -> Option<uki::Image> {
+        let path = Path::new("/EFI/Linux").join(name);
+        let read = || {
+            let file = partition.open(&path)?;
+            uki::image(name, &file, file.metadata()?.len())
+        };
+        self.keep(read().map_err(|error| Failure::io("read", partition.join(&path), error)))?
     }
 
     /// The entry that somebody chose as the default in the firmware's variables.
@@ -204,36 +229,30 @@ impl Reader<'_> {
             let config = grub::config(&text);
             let default = config.default_entry(grub::saved(&grubenv, "saved_entry"));
             let entries: Vec<_> = config.entries.into_iter().map(|(entry, _)| entry).collect();
-            let resolve = |entry: &Entry| {
-                entry.initrds.iter().map(|initrd| self.resolve(path, partition, initrd)).collect()
-            };
-            let initrds = entries.iter().map(resolve).collect();
-            self.add(Loader::Grub, entries, initrds, default.filter(|_| !config.blscfg));
+            let found = entries.iter().map(|entry| (Loader::Grub, self.resolve_all(path, partition, entry)));
+            let found = found.collect();
+            self.add(entries, found, default.filter(|_| !config.blscfg));
         }
     }
 
     fn limine(&mut self, path: &Path, partition: &Root) {
         let Some(text) = LIMINE.iter().find_map(|config| self.text(partition, config)) else { return };
         let (entries, default) = limine::config(&text);
-        let resolve = |entry: &Entry| {
-            entry.initrds.iter().map(|initrd| self.resolve(path, partition, initrd)).collect()
-        };
-        let initrds = entries.iter().map(resolve).collect();
-        self.add(Loader::Limine, entries, initrds, default);
+        let found = entries.iter().map(|entry| (Loader::Limine, self.resolve_all(path, partition, entry)));
+        let found = found.collect();
+        self.add(entries, found, default);
     }
 
-    fn add(
-        &mut self,
-        loader: Loader,
-        entries: Vec<Entry>,
-        initrds: Vec<Vec<PathBuf>>,
-        default: Option<usize>,
-    ) {
-        let entries = entries.into_iter().zip(initrds).enumerate();
-        self.menu.entries.extend(entries.map(|(number, (entry, initrds))| {
+    fn add(&mut self, entries: Vec<Entry>, found: Vec<(Loader, Vec<PathBuf>)>, default: Option<usize>) {
+        let entries = entries.into_iter().zip(found).enumerate();
+        self.menu.entries.extend(entries.map(|(number, (entry, (loader, initrds)))| {
             let default = default == Some(number);
             Found { loader, entry, default, initrds }
         }));
+    }
+
+    fn resolve_all(&self, mounted: &Path, partition: &Root, entry: &Entry) -> Vec<PathBuf> {
+        entry.initrds.iter().map(|initrd| self.resolve(mounted, partition, initrd)).collect()
     }
 
     /// Where the initrd `path` of a menu is: on its partition; else, where the partition is a directory of the root

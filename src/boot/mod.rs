@@ -8,6 +8,8 @@ pub mod menu; // the entries of all boot loaders that are found
 #[cfg(feature = "status")]
 pub mod type1; // entries of the Boot Loader Specification: systemd-boot, and GRUB on Fedora
 #[cfg(feature = "status")]
+pub mod uki; // images that boot by themselves: UKIs, lanzaboote's
+#[cfg(feature = "status")]
 pub mod grub; // a generated grub.cfg
 #[cfg(feature = "status")]
 pub mod limine; // limine.conf
@@ -23,6 +25,8 @@ pub struct Entry {
     pub title: String,
     /// The initrds in the order in which the kernel gets them, as paths of the partition that they are on.
     pub initrds: Vec<String>,
+    /// SHA-256 of the initrd, where the loader refuses another one.
+    pub initrd_sha256: Option<[u8; 32]>,
     /// The kernel's command line.
     pub options: String,
     /// How the loader orders it.
@@ -40,6 +44,19 @@ pub struct Order {
     pub version: String,
     /// How many more times it is tried before it counts as bad, if boots are counted.
     pub tries_left: Option<u32>,
+}
+
+/// The id of an entry and the tries that are left, by the name of its file: `arch+2-1.conf` is `arch.conf` with two
+/// tries left, after one that failed.
+#[cfg(feature = "status")]
+fn counted(name: &str, suffix: &str) -> (String, Option<u32>) {
+    let counted = || {
+        let (stem, count) = name.strip_suffix(suffix)?.rsplit_once('+')?;
+        let (left, done) = count.split_once('-').unwrap_or((count, "0"));
+        done.parse::<u32>().ok()?;
+        Some((format!("{stem}{suffix}"), Some(left.parse().ok()?)))
+    };
+    counted().unwrap_or_else(|| (name.to_owned(), None))
 }
 
 impl Entry {

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use super::{Entry, Order};
+use super::{Entry, Order, counted};
 
 /// An entry; `name` is the name of its file.
 #[must_use]
 pub fn entry(name: &str, text: &str) -> Entry {
-    let (id, tries_left) = counted(name);
+    let (id, tries_left) = counted(name, ".conf");
     let mut entry = Entry { id, order: Order { tries_left, ..Order::default() }, ..Entry::default() };
     for (key, value) in fields(text) {
         match key {
@@ -36,18 +36,6 @@ pub fn default_pattern(loader_conf: &str) -> Option<&str> {
 fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once(char::is_whitespace)).map(|(key, value)| (key, value.trim()))
-}
-
-/// The id of an entry and the tries that are left, by the name of its file: `arch+2-1.conf` is `arch.conf` with two
-/// tries left, after one that failed.
-fn counted(name: &str) -> (String, Option<u32>) {
-    let counted = || {
-        let (stem, count) = name.strip_suffix(".conf")?.rsplit_once('+')?;
-        let (left, done) = count.split_once('-').unwrap_or((count, "0"));
-        done.parse::<u32>().ok()?;
-        Some((format!("{stem}.conf"), Some(left.parse().ok()?)))
-    };
-    counted().unwrap_or_else(|| (name.to_owned(), None))
 }
 
 /// The entry that systemd-boot takes by default: the first in its order that the pattern matches, else the first.
@@ -157,7 +145,7 @@ mod tests {
             ("a+1-.conf", "a+1-.conf", None),
             ("+1", "+1", None),
         ] {
-            assert_eq!(counted(name), (id.to_owned(), left), "{name}");
+            assert_eq!(counted(name, ".conf"), (id.to_owned(), left), "{name}");
         }
     }
 

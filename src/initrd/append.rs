@@ -230,7 +230,7 @@ mod tests {
         cutting::behind,
         segment::{
             build,
-            tests::{sample, spec},
+            tests::{offsets, sample, spec},
         },
         target::{ASIDE, aside},
     };
@@ -370,7 +370,7 @@ mod tests {
         let mut uncommitted = other().to_vec();
         uncommitted[..6].fill(0);
         for bytes in [&*other(), &uncommitted] {
-            for length in (8..bytes.len()).step_by(61).chain([bytes.len() - 1]) {
+            for length in offsets(bytes.len()).skip(8).step_by(61).chain([bytes.len() - 1]) {
                 let path = place.file("initrd", &joined(&[base, b"", &bytes[..length]]));
                 let done = append(&path, None, &sample()).unwrap();
                 assert_eq!(
@@ -392,7 +392,7 @@ mod tests {
         let expected = joined(&[front, &sample(), &behind]);
         let mut refused = 0;
         let start = joined(&[front, b""]).len();
-        for at in start..good.len() - behind.len() {
+        for at in offsets(other().len()).map(|at| start + at) {
             let mut bad = good.clone();
             bad[at] ^= 1;
             let path = place.file("initrd", &bad);

@@ -3,6 +3,9 @@
 //! Stage 1 checks every file against it, and `initrd verify` compares its manifest digest. It names paths, sizes,
 //! modes, owners and hashes, never contents. There is one way to write an index and only that way is read, and the
 //! index ends with a hash of itself, so no changed byte goes unnoticed. A later format has another `version`.
+//!
+//! It begins with [`BLANK`] spaces. Of many initrds nobody can tell how long they are, and to read 60 MiB of one takes
+//! longer than to append to it. With the spaces, one look every 64 KiB shows that there is no segment (`others`).
 
 use std::fmt::Write;
 
@@ -12,6 +15,8 @@ use crate::tree::{Mode, Owner};
 
 /// The format version that is written and read.
 const VERSION: u64 = 1;
+/// Spaces in front.
+pub const BLANK: usize = (64 << 10) + 64;
 /// Longest path with its NUL that the kernel unpacks, counted without the leading slash.
 const PATH_MAX: usize = 4096;
 /// Longest component of a path on the kernel's root file system.
@@ -79,12 +84,13 @@ impl Index {
     /// The text of `segment.json`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut out =
-            format!("{{\"version\":{VERSION},\"manifest\":\"{}\",\"directories\":[", hex(&self.manifest));
+        let mut out = " ".repeat(BLANK);
+        let manifest = hex(&self.manifest);
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{{\"version\":{VERSION},\"manifest\":\"{manifest}\",\"directories\":[");
         for (number, place) in self.directories.iter().enumerate() {
             out.push_str(if number == 0 { "{\"path\":" } else { ",{\"path\":" });
             quote(&mut out, &place.path);
-            // Writing to a string cannot fail.
             let _ = write!(out, ",\"mode\":\"{}\"}}", place.mode);
         }
         out.push_str("],\"files\":[");
@@ -106,7 +112,7 @@ impl Index {
             out.push('}');
         }
         out.push_str("\n]");
-        let check = hex(&Sha256::digest(&out));
+        let check = hex(&Sha256::digest(out.get(BLANK..).unwrap_or_default()));
         let _ = writeln!(out, ",\"check\":\"{check}\"}}");
         out
     }
@@ -116,7 +122,11 @@ impl Index {
     /// # Errors
     /// [`Unreadable`] if it is not exactly what [`to_json`](Self::to_json) writes for some valid index.
     pub fn from_json(text: &[u8]) -> Result<Self, Unreadable> {
+        let (blank, text) = text.split_at_checked(BLANK).ok_or(Unreadable::Malformed)?;
         let text = std::str::from_utf8(text).map_err(|_| Unreadable::Malformed)?;
+        if blank.iter().any(|byte| *byte != b' ') {
+            return Err(Unreadable::Malformed);
+        }
         let mut text = Cursor { all: text, rest: text };
         let version = text.word("{\"version\":").and_then(|()| text.number()).ok_or(Unreadable::Malformed)?;
         if version != VERSION {
@@ -348,17 +358,23 @@ mod tests {
             if from != "0909" {
                 // With the right hash, so that it is not what gives it away.
                 bad.truncate(bad.rfind(",\"check\"").unwrap_or(bad.len()));
-                let check = hex(&Sha256::digest(&bad));
+                let check = hex(&Sha256::digest(&bad[BLANK..]));
                 writeln!(bad, ",\"check\":\"{check}\"}}").unwrap();
             }
             assert_eq!(Index::from_json(bad.as_bytes()), Err(Unreadable::Malformed), "{from} -> {to}");
         }
-        for bad in [format!("{good}\n"), format!(" {good}"), good.replace("}\n", "}")] {
+        for bad in [
+            format!("{good}\n"),
+            format!(" {good}"),
+            good[1..].to_owned(),
+            good.replacen(' ', "\t", 1),
+            good.replace("}\n", "}"),
+        ] {
             assert_eq!(Index::from_json(bad.as_bytes()), Err(Unreadable::Malformed));
         }
         let later = good.replacen("\"version\":1", "\"version\":2", 1);
         assert_eq!(Index::from_json(later.as_bytes()), Err(Unreadable::Version(2)));
-        for cut in 0..good.len() {
+        for cut in (0..good.len()).skip(BLANK - 1) {
             assert_eq!(Index::from_json(&good.as_bytes()[..cut]), Err(Unreadable::Malformed), "{cut}");
         }
     }

@@ -3,13 +3,17 @@
 //! An initrd of 60 MiB takes longer to search than to append to. But most of its bytes lie inside something that
 //! says how long it is: an entry of an archive, a block of a zstd frame, of an xz stream, of lz4's legacy format.
 //! What lies inside is data of others, even if it looks like a segment. This is a shortcut: where a structure is
-//! not known, is damaged, or has parts too small to be worth it, the walk ends and the search begins.
+//! not known, is damaged, or has parts too small to be worth it, the walk ends. From there on every 64th KiB is looked
+//! at, since every segment has a stretch of blanks that is longer; the search begins in front of the first such place,
+//! and in any case before the end of the file, where a write may have been cut.
 
 use std::io;
 
 use super::{
     HOME,
     cpio::{self, ReadAt},
+    index::BLANK,
+    layout::Marks,
     magic::{Format, format_at},
 };
 
@@ -19,6 +23,15 @@ const WORTH: u64 = 8 << 10;
 const ZSTD_BLOCK_MAX: u64 = 128 << 10;
 /// No block of lz4's legacy format is longer: 8 MiB that do not compress.
 const LZ4_BLOCK_MAX: u64 = (8 << 20) + (8 << 20) / 255 + 16;
+
+/// Bytes that are looked at.
+const SAMPLE: usize = 64;
+/// From one place to the next: the blanks of every segment hold a whole sample.
+const STRIDE: u64 = (BLANK - SAMPLE) as u64;
+/// How far a segment can begin in front of the first sample of its blanks.
+const BACK: u64 = STRIDE + Marks::FIRST as u64;
+/// The end of the file, which is always searched.
+const TAIL: u64 = 1 << 20;
 
 /// An offset from `from` on before which no segment of ours begins; `from` is between two things, as 0 is.
 pub fn clear<S: ReadAt + ?Sized>(source: &S, from: u64, length: u64) -> io::Result<u64> {
@@ -38,9 +51,23 @@ pub fn clear<S: ReadAt + ?Sized>(source: &S, from: u64, length: u64) -> io::Resu
         };
         match end {
             Some(end) if walk.is_plausible_end(end)? => at = end.min(length),
-            _ => return Ok(at),
+            _ => return Ok(blanks(source, at, length)?.saturating_sub(BACK).max(at)),
         }
     }
+}
+
+/// The first place from `at` on, a stride after the other, where a segment may have its blanks, or that is near the end.
+/// What was written and then lost in a power failure reads as zeros.
+fn blanks<S: ReadAt + ?Sized>(source: &S, mut at: u64, length: u64) -> io::Result<u64> {
+    let mut sample = [0; SAMPLE];
+    while length.saturating_sub(at) > TAIL {
+        source.fill_at(&mut sample, at)?;
+        if sample.iter().all(|byte| matches!(byte, 0 | b' ')) {
+            break;
+        }
+        at = at.saturating_add(STRIDE);
+    }
+    Ok(at)
 }
 
 struct Walk<'a, S: ?Sized> {
@@ -313,7 +340,39 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_searched_from_the_front() {
+    fn of_what_is_not_known_little_is_read() {
+        struct Counted<'a>(&'a [u8], std::cell::Cell<usize>);
+        impl ReadAt for Counted<'_> {
+            fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+                self.1.set(self.1.get() + buffer.len());
+                self.0.read_at(buffer, at)
+            }
+        }
+        let stride = usize::try_from(STRIDE).unwrap();
+        let segment = sample();
+        let mut opaque = vec![0xa5; 4 << 20];
+        opaque[..2].copy_from_slice(b"\x1f\x8b");
+        let read = Counted(&opaque, std::cell::Cell::new(0));
+        let from = clear(&read, 0, opaque.len() as u64).unwrap();
+        assert!(read.1.get() < 8 << 10 && from > 2 << 20, "{from}");
+        // Whole, not committed, and as what a power failure may leave of it: found wherever it begins.
+        let mut uncommitted = segment.to_vec();
+        uncommitted[..6].fill(0);
+        let mut lost = uncommitted.clone();
+        lost[4096..].fill(0);
+        for ours in [&*segment, &uncommitted, &lost] {
+            for start in (0..4 * stride).step_by(4 * 997).chain((0..300).map(|n| stride * 2 - 600 + n * 4)) {
+                let mut bytes = opaque.clone();
+                bytes[start + 4..start + 4 + ours.len()].copy_from_slice(ours);
+                let start = start as u64 + 4;
+                let from = clear(&*bytes, 0, bytes.len() as u64).unwrap();
+                assert!(from <= start && from + 3 * STRIDE > start, "{start} {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_file_is_searched_from_the_front() {
         for bytes in [&b"MZ"[..], b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"070701", b"x\0\0\0"]
         {
             assert_eq!(clear(bytes, 0, bytes.len() as u64).unwrap(), 0, "{bytes:?}");
@@ -331,7 +390,7 @@ mod tests {
             size: 0,
         }
         .write(&mut entry);
-        let many = entry.repeat(20_000);
+        let many = entry.repeat(8_000);
         assert!(clear(&*many, 0, many.len() as u64).unwrap() < many.len() as u64 / 2);
     }
 }

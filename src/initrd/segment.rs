@@ -68,6 +68,9 @@ pub fn build(spec: &Spec) -> Result<Plaintext> {
     Ok(out)
 }
 
+/// Before any program of stage 1 could look there, something else is mounted.
+const MOUNTED: [&str; 3] = ["/dev", "/proc", "/sys"];
+
 /// Checks the paths and puts everything in order: the index, and the contents of its files.
 fn plan(spec: &Spec) -> Result<(Index, Vec<Arc<Plaintext>>)> {
     let mut directories = Vec::with_capacity(spec.directories.len());
@@ -84,6 +87,11 @@ fn plan(spec: &Spec) -> Result<(Index, Vec<Arc<Plaintext>>)> {
         let target = checked("target", &file.path)?;
         if below(target, HOME) || target == "/run" {
             return Err(Failure::new(format!("no file can land at {target}")));
+        }
+        if !plain_source && let Some(mounted) = MOUNTED.iter().find(|mounted| below(target, mounted)) {
+            return Err(Failure::new(format!("no file can land at {target}"))
+                .fact("because", format!("{mounted} is mounted over what the kernel unpacks"))
+                .fix("choose a place below /run, or elsewhere"));
         }
         let path = match () {
             () if *plain_source => format!("{SOURCES}{target}"),
@@ -147,6 +155,7 @@ pub(super) mod tests {
     use crate::initrd::{
         cpio::Walk,
         examine::{Found, State, examine},
+        index::BLANK,
         layout::Marks,
     };
 
@@ -178,6 +187,12 @@ pub(super) mod tests {
         spec.directories =
             vec![("/etc/keys/x".into(), Mode::new(0o700)), ("/etc/keys".into(), Mode::new(0o755))];
         build(&spec).unwrap()
+    }
+
+    /// Offsets in a segment of `length` bytes; of those in its blanks, which are all alike, only some.
+    pub(crate) fn offsets(length: usize) -> impl Iterator<Item = usize> {
+        let alike = Marks::FIRST + 8..Marks::FIRST + BLANK - 8;
+        (0..length).filter(move |at| !alike.contains(at) || at % 6007 == 0)
     }
 
     fn examined(bytes: &[u8]) -> Found {
@@ -261,6 +276,9 @@ pub(super) mod tests {
             "/run",
             "/.forestage",
             "/.forestage/segment.json",
+            "/dev/x",
+            "/proc/sys/x",
+            "/sys",
             "/TRAILER!!!",
             &staged,
         ] {
@@ -274,6 +292,8 @@ pub(super) mod tests {
             "/run/TRAILER!!!",
             "/runx",
             "/run/x",
+            "/devx",
+            "/run/dev/x",
             "/.initrd-secrets/x",
             "/é \n",
             &long,

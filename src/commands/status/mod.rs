@@ -5,15 +5,19 @@ mod tell;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
+
+use sha2::{Digest, Sha256};
 
 use crate::{
     boot::{
         Entry, bootspec,
         menu::{self, Found, Loader, Menu, Partition},
         profiles::{self, Generation},
+        uki,
     },
     failure::{Failure, Result},
     initrd::{
@@ -230,6 +234,13 @@ impl Judge<'_> {
         judged.present =
             survey.found.iter().filter_map(|found| Some(found.index.as_ref()?.manifest)).collect();
         self.secrets(&mut judged, &survey);
+        if let (Some(wanted), [initrd]) = (judged.found.entry.initrd_sha256, judged.found.initrds.as_slice())
+            && digest(initrd).is_ok_and(|digest| digest != wanted)
+        {
+            let reason = format!("{} is not the file that was signed", initrd.display());
+            judged.reasons.push(reason);
+            judged.state = State::Damaged;
+        }
         judged
     }
 
@@ -250,7 +261,13 @@ impl Judge<'_> {
     fn survey(&mut self, path: &Path, base: Option<&Path>) -> &Result<Survey> {
         self.surveys.entry(path.to_owned()).or_insert_with(|| {
             let file = find::open(path, false)?.ok_or_else(|| Failure::io("open", path, "no such file"))?;
-            find::survey(&file, path, base)
+            let cannot = |error| Failure::io("read", path, error);
+            let length = file.metadata().map_err(cannot)?.len();
+            let Some(bytes) = uki::initrd_within(&file, length) else {
+                return find::survey(&file, path, base);
+            };
+            let length = bytes.end.saturating_sub(bytes.start);
+            find::search(&uki::Part { file: &file, bytes }, length, None).map_err(cannot)
         })
     }
 
@@ -395,6 +412,21 @@ impl Judge<'_> {
             initrds.push(Initrd { size: about.len(), used: used.contains(&path), state, path });
         }
         initrds
+    }
+}
+
+/// SHA-256 of a file.
+fn digest(path: &Path) -> std::io::Result<[u8; 32]> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finalize().into()),
+            Ok(count) => hash.update(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

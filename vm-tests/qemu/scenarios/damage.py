@@ -131,10 +131,11 @@ def damages(segments):
     """(name, initrd): cuts at 20 places, flipped bits, garbage, others."""
     base, new = segments.files["none"], segments.files["new"]
     begin, end = new.index(b"070701", len(base)), len(new)
-    segment = new[begin:]
+    blank = new.index(b"    ", begin)
+    # Of the 64 KiB of spaces that every segment has, one cut is enough.
+    places = [*range(begin, blank + 8000), *range(new.index(b"{", blank), end)]
     for number in range(20):
-        at = begin + (2 * number + 1) * len(segment) // 40
-        yield f"cut-{number:02}", new[:at]
+        yield f"cut-{number:02}", new[: places[(2 * number + 1) * len(places) // 40]]
 
     def flipped(at, bit=0):
         return new[:at] + bytes([new[at] ^ 1 << bit]) + new[at + 1 :]
@@ -336,8 +337,7 @@ ExecStart=/usr/bin/sh -c '/facts /etc/keys/luks /srv/large >/dev/ttyS1'
 def whole(kit, segments, name, damaged):
     """The same tail behind an initrd with systemd: stage 2 is reached, and what is lost is said on the console."""
     base = segments.systemd.read_bytes()
-    tail = damaged[len(segments.files["none"]) :].lstrip(b"\0") if name != "uncommitted" else damaged[
-        segments.files["new"].index(b"070701", len(segments.files["none"])) :]
+    tail = damaged[segments.files["new"].index(b"070701", len(segments.files["none"])) :]
     initrd = kit.file(f"whole/{name}.initrd", base + bytes(-len(base) % 4) + tail)
     told = kit.booted(f"whole/{name}", initrd, [(kit.root(), False), (segments.luggage, False)],
                       "root=/dev/vda rootfstype=ext4 rd.luks=0 init=/quick")
@@ -367,5 +367,8 @@ def run(kit):
     for outcome, _ in killed:
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     kit.note(f"{len(killed)} kills left {outcomes}, {len(distinct)} different files; {len(cases)} minimal boots")
-    jobs = [(whole, name, data) for name, data in cases if name in WHOLE] + [(minimal, name, data) for name, data in cases]
+    # Of each outcome of a kill, one.
+    killed_whole = {name.rpartition("-")[2]: (name, data) for name, data in cases if name.startswith("killed-")}
+    jobs = [(whole, *case) for case in [*killed_whole.values(), *(case for case in cases if case[0] in WHOLE)]]
+    jobs += [(minimal, name, data) for name, data in cases]
     kit.at_once(lambda job: job[0](kit, segments, *job[1:]), jobs)

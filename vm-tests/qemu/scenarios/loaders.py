@@ -1,7 +1,8 @@
-"""systemd-boot with a type 1 entry that kernel-install made, and GRUB with a second initrd, each under OVMF (6).
+"""systemd-boot with a type 1 entry that kernel-install made, a unified kernel image, and GRUB with a second initrd, under OVMF (6).
 
 The plugins of kernel-install stage `initrd-zz-forestage` and fill it on the boot partition; for GRUB the secrets are a
-file of their own that the appender made. `forestage status` knows both, and says when they are stale.
+file of their own that the appender made. A unified kernel image is put together from an initrd that has its secrets.
+`forestage status` knows all three, and says when they are stale.
 """
 
 import json
@@ -13,7 +14,7 @@ from vm.distribution import Machine
 from vm.kit import PLAIN_ROOT, QUICK
 
 SECONDS = 150
-TOOLS = ["grub-mkstandalone"]
+TOOLS = ["grub-mkstandalone", "objcopy"]
 CODE, VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 STAGE_2 = "/facts /run/owned/key\n"
 FILES = {"/run/owned/key": ("owned", {"mode": "0440", "uid": 1000, "gid": 1000})}
@@ -28,6 +29,7 @@ def run(kit):
     bare = kit.initrd("bare", {"/run/owned/key": "owned"})
     luggage = kit.luggage("luggage", STAGE_2)
     with_systemd_boot(kit, machine, bare, luggage)
+    with_image(kit, machine, bare, luggage)
     with_grub(kit, machine, bare, luggage)
 
 
@@ -56,6 +58,31 @@ def with_systemd_boot(kit, machine, bare, luggage):
     (machine.esp / "loader/loader.conf").write_text(f"timeout 0\ndefault {entry.name}\n")
     status(kit, machine, entry.name)
     booted(kit, machine.esp, luggage, "systemd-boot", b"by systemd-boot")
+
+
+def with_image(kit, machine, bare, luggage):
+    """systemd's stub and systemd-boot, put together by objcopy as ukify of before 254 did."""
+    shutil.rmtree(machine.esp / "loader")
+    machine.secrets({"owned": "by an image"}, FILES)
+    initrd = machine.esp / "initrd"
+    shutil.copy(bare, initrd)
+    machine.run("forestage initrd append --manifest /etc/forestage/initrd-manifest.json /esp/initrd")
+    parts = {".osrel": kit.file("os-release", "ID=debian\nPRETTY_NAME=Debian\nVERSION_ID=13\n"),
+             ".cmdline": kit.file("cmdline", COMMAND_LINE), ".linux": debian.kernel(machine.tree), ".initrd": initrd}
+    stub = machine.tree / "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+    lines = map(str.split, kit.run("objdump", "-h", stub).stdout.decode().splitlines())
+    page, options = 0x1000, []
+    at = max(int(words[3], 16) + int(words[2], 16) for words in lines if len(words) == 7 and words[0].isdigit())
+    for name, path in parts.items():
+        at = -(-at // page) * page
+        options += ["--add-section", f"{name}={path}", "--change-section-vma", f"{name}={at:#x}"]
+        at += path.stat().st_size
+    image = machine.esp / "EFI/Linux/debian.efi"
+    image.parent.mkdir()
+    kit.run("objcopy", *options, stub, image)
+    initrd.unlink()
+    status(kit, machine, "debian.efi")
+    booted(kit, machine.esp, luggage, "image", b"by an image")
 
 
 def with_grub(kit, machine, bare, luggage):

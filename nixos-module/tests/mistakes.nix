@@ -54,6 +54,14 @@ let
         "sops.age.keyFile"
       ];
     };
+    package-of-sops-nix = {
+      config.sops.secrets.a = { };
+      config.sops.package = lib.mkForce (evaluation.pkgs.writeText "sops-install-secrets" "");
+      assertion = [
+        "sops.package"
+        "Remove"
+      ];
+    };
     owner-and-uid = {
       config.sops.secrets.a = {
         owner = "root";

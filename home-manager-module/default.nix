@@ -139,7 +139,7 @@ in
     };
 
     systemd.user.services.sops-nix = {
-      Unit.Description = "Secrets of this user";
+      Unit.Description = "sops-nix activation";
       Service = {
         Type = "oneshot";
         Environment = lib.concatStringsSep " " (

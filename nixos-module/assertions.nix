@@ -86,8 +86,14 @@ let
       '';
     }
     {
-      assertion = cfg.age.generateKey -> cfg.age.keyFile != null;
+      assertion = cfg.secrets != { } && cfg.age.generateKey -> cfg.age.keyFile != null;
       message = "sops.age.generateKey is set, but not where the key is to be: set sops.age.keyFile.";
+    }
+    {
+      assertion = cfg.secrets == { } || lib.getName cfg.package != "sops-install-secrets";
+      message = ''
+        sops.package is sops-nix's own program, which knows nothing of the initrd. Remove the setting, or give it a forestage.
+      '';
     }
   ]
   ++ lib.optionals initrd.exists [
@@ -109,13 +115,17 @@ let
 
   owners = lib.concatMap (
     { option, entry, ... }:
+    let
+      # sops-nix does not ask this of secrets whose files it does not check; the name then wins.
+      asked = entry ? sopsFile -> cfg.validateSopsFiles;
+    in
     [
       {
-        assertion = !(entry.owner != null && entry.uid != null && entry.uid != 0);
+        assertion = asked -> !(entry.owner != null && entry.uid != null && entry.uid != 0);
         message = "${option}: both owner (${toString entry.owner}) and uid (${toString entry.uid}) are set. Set one of them.";
       }
       {
-        assertion = !(entry.group != null && entry.gid != null && entry.gid != 0);
+        assertion = asked -> !(entry.group != null && entry.gid != null && entry.gid != 0);
         message = "${option}: both group (${toString entry.group}) and gid (${toString entry.gid}) are set. Set one of them.";
       }
       {

@@ -82,6 +82,24 @@ let
     file: builtins.isPath file || lib.hasPrefix builtins.storeDir (toString file);
   outside = lib.filterAttrs (_: secret: !(inStore secret.sopsFile)) initrd.secrets;
 
+  # Secrets that stage 1 is told to read at their paths, and that do not go there.
+  unmet = lib.filter (
+    use: use.declared != null && !(lib.any (file: file.target == use.path) initrd.files)
+  ) (
+    map (use: use // { declared = initrd.declaredAt use.path; }) (
+      lib.filter (use: use.path != null) (
+        lib.mapAttrsToList (name: device: {
+          option = "boot.initrd.luks.devices.${quoted name}.keyFile";
+          path = device.keyFile;
+        }) boot.initrd.luks.devices
+        ++ lib.mapAttrsToList (name: netdev: {
+          option = "boot.initrd.systemd.network.netdevs.${quoted name}.wireguardConfig.PrivateKeyFile";
+          path = netdev.wireguardConfig.PrivateKeyFile or null;
+        }) boot.initrd.systemd.network.netdevs
+      )
+    )
+  );
+
   # Placeholders that this phase does not replace.
   strangers = lib.concatLists (
     lib.mapAttrsToList (
@@ -109,7 +127,13 @@ let
 in
 {
   warnings =
-    lib.optionals (boot.initrd.enable && cfg.secrets != { }) (
+    lib.optionals (boot.initrd.enable && !cfg.mock.enable) (
+      map (use: ''
+        ${use.option} is ${use.path}, which does not exist in the initrd. Set
+        sops.${use.declared.kind}s.${quoted use.declared.name}.initrd.enable = true.
+      '') unmet
+    )
+    ++ lib.optionals (boot.initrd.enable && cfg.secrets != { }) (
       map (file: ''
         boot.initrd.secrets.${quoted file.target} puts ${file.from} into the initrd, in the clear on the boot partition. This
         machine decrypts with it: whoever reads the boot partition can open every sops file of this machine. Use an ssh key of

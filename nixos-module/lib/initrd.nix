@@ -198,6 +198,9 @@ in
     templates
     ;
 
+  # The secret or template that a path means.
+  declaredAt = path: byPlace.${clean path} or null;
+
   manifest = manifests.file "-initrd" secrets (
     content
     // {

@@ -54,6 +54,14 @@ let
         "sops.age.keyFile"
       ];
     };
+    package-of-sops-nix = {
+      config.sops.secrets.a = { };
+      config.sops.package = lib.mkForce (evaluation.pkgs.writeText "sops-install-secrets" "");
+      assertion = [
+        "sops.package"
+        "Remove"
+      ];
+    };
     owner-and-uid = {
       config.sops.secrets.a = {
         owner = "root";
@@ -400,7 +408,38 @@ let
       config.sops.secrets.a = { };
       warning = [ "sops.useSystemdActivation" ];
     };
+    luks-key-not-in-initrd = {
+      config.boot.initrd.luks.devices.data = {
+        device = "/dev/vdc";
+        keyFile = "/run/secrets/a";
+      };
+      config.sops.secrets.a = { };
+      warning = [
+        "boot.initrd.luks.devices.data.keyFile"
+        "sops.secrets.a.initrd.enable"
+      ];
+    };
+    wireguard-key-not-in-initrd = {
+      config.boot.initrd.systemd.network.netdevs."10-wg0" = {
+        netdevConfig.Kind = "wireguard";
+        netdevConfig.Name = "wg0";
+        wireguardConfig.PrivateKeyFile = "/etc/wg0.key";
+      };
+      config.sops.secrets."wg/0".path = "/etc/wg0.key";
+      warning = [
+        "PrivateKeyFile"
+        "sops.secrets.\"wg/0\".initrd.enable"
+      ];
+    };
     # And none of these says anything.
+    fine-luks-key = {
+      config.boot.initrd.luks.devices.data = {
+        device = "/dev/vdc";
+        keyFile = "/run/secrets/a";
+      };
+      config.sops.secrets.a.initrd.enable = true;
+      silent = true;
+    };
     fine = {
       config.sops.secrets.a.initrd.enable = true;
       config.sops.secrets.u.neededForUsers = true;

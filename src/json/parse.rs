@@ -3,6 +3,7 @@
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::{Room, heap},
 };
 
 use super::{Value, plain_prefix};
@@ -12,7 +13,7 @@ pub const MAX_DEPTH: usize = 1000;
 
 /// Reads exactly one value; anything but blanks behind it is an error.
 pub fn parse(text: &[u8]) -> Result<Value> {
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, room: Room::beside(text.len()) };
     let value = parser.value(0)?;
     parser.skip_blanks();
     if parser.at < text.len() {
@@ -23,7 +24,7 @@ pub fn parse(text: &[u8]) -> Result<Value> {
 
 /// Reads the first value and says how many bytes it took; what follows is not looked at.
 pub fn parse_prefix(text: &[u8]) -> Result<(Value, usize)> {
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, room: Room::beside(text.len()) };
     let value = parser.value(0)?;
     Ok((value, parser.at))
 }
@@ -31,6 +32,14 @@ pub fn parse_prefix(text: &[u8]) -> Result<(Value, usize)> {
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
+    room: Room,
+}
+
+/// What the next item of a list takes. Lists double when they are full: there is a place free for each item, and places
+/// of the same number are left behind, in pieces too small to be used again.
+fn next_in<T>(list: &[T]) -> usize {
+    let first = if list.is_empty() { heap(size_of::<T>() * 4) } else { 0 };
+    first + 4 * size_of::<T>()
 }
 
 impl<'a> Parser<'a> {
@@ -79,7 +88,11 @@ impl<'a> Parser<'a> {
     fn value(&mut self, depth: usize) -> Result<Value> {
         self.skip_blanks();
         match self.peek() {
-            Some(b'"') => Ok(Value::String(self.string()?.into_bytes().into())),
+            Some(b'"') => {
+                let text = self.string()?.into_bytes();
+                self.room.take(heap(text.capacity()))?;
+                Ok(Value::String(text.into()))
+            }
             Some(b'{' | b'[') if depth >= MAX_DEPTH => {
                 Err(self.failure("objects and arrays are nested too deep (limit: 1000)"))
             }
@@ -121,6 +134,7 @@ impl<'a> Parser<'a> {
             if !self.take(b':') {
                 return Err(self.failure("expected a colon after the member name"));
             }
+            self.room.take(next_in(&members) + heap(key.len()))?;
             members.push((key, self.value(depth)?));
             self.skip_blanks();
             if self.take(b'}') {
@@ -140,6 +154,7 @@ impl<'a> Parser<'a> {
             return Ok(Value::Array(elements));
         }
         loop {
+            self.room.take(next_in(&elements))?;
             elements.push(self.value(depth)?);
             self.skip_blanks();
             if self.take(b']') {
@@ -171,6 +186,7 @@ impl<'a> Parser<'a> {
             self.digits()?;
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
+        self.room.take(heap(raw.len()))?;
         Ok(Value::Number(String::from_utf8_lossy(raw).into_owned()))
     }
 

@@ -1,6 +1,10 @@
 //! Writes JSON with the escapes of Go's encoder (HTML escaping on).
 
-use crate::plaintext::Plaintext;
+use crate::{
+    failure::Result,
+    plaintext::Plaintext,
+    room::{Room, Sheet},
+};
 
 use super::{Value, plain_prefix};
 
@@ -8,7 +12,7 @@ use super::{Value, plain_prefix};
 /// object with [`Writer::key`]; commas, indentation and escapes are done here.
 #[derive(Debug, Default)]
 pub struct Writer {
-    out: Plaintext,
+    out: Sheet,
     tabs: bool,
     depth: usize,
     /// The open container has an element already.
@@ -30,10 +34,21 @@ impl Writer {
         Self { tabs: true, ..Self::default() }
     }
 
-    /// What was written.
+    /// The same in the room that is left.
+    #[must_use]
+    pub fn in_room(self, room: Room) -> Self {
+        Self { out: Sheet::in_room(room), ..self }
+    }
+
+    /// Fails if the room did not suffice.
+    pub fn check(&self) -> Result<()> {
+        self.out.check()
+    }
+
+    /// What was written, as far as there was room.
     #[must_use]
     pub fn finish(self) -> Plaintext {
-        self.out
+        self.out.into_text()
     }
 
     fn new_line(&mut self) {
@@ -142,7 +157,7 @@ impl Writer {
     }
 }
 
-fn escape(out: &mut Plaintext, text: &[u8]) {
+fn escape(out: &mut Sheet, text: &[u8]) {
     let special = |b: u8| !(0x20..0x80).contains(&b) || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&');
     let mut rest = text;
     loop {
@@ -171,7 +186,7 @@ fn escape(out: &mut Plaintext, text: &[u8]) {
 }
 
 /// Writes `bytes` for `used` bytes of the text.
-fn push(out: &mut Plaintext, bytes: &[u8], used: usize) -> usize {
+fn push(out: &mut Sheet, bytes: &[u8], used: usize) -> usize {
     out.push(bytes);
     used
 }

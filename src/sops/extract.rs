@@ -147,6 +147,7 @@ fn steps(path: &str) -> Result<Vec<Step<'_>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::Room;
 
     #[test]
     fn paths() {
@@ -185,7 +186,11 @@ mod tests {
             pair("k", Value::Int(2)),
             pair("l", Value::List(list)),
         ];
-        Document { format: Format::Yaml, branches: vec![first, vec![pair("z", Value::Int(3))]] }
+        Document {
+            format: Format::Yaml,
+            branches: vec![first, vec![pair("z", Value::Int(3))]],
+            room: Room::beside(0),
+        }
     }
 
     #[test]

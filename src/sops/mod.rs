@@ -18,6 +18,7 @@ pub mod number;
 #[cfg(test)]
 pub(crate) mod observed;
 pub mod recipient;
+
 pub mod rules;
 pub mod scalar;
 pub mod shamir;
@@ -29,6 +30,7 @@ use zeroize::Zeroizing;
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::Room,
 };
 
 use self::{
@@ -53,6 +55,8 @@ pub struct SopsFile {
     pub metadata: Metadata,
     /// The text of a JSON file, whose numbers can be read in two ways.
     text: Option<Plaintext>,
+    /// What is left for writing.
+    room: Room,
 }
 
 /// A decrypted file whose MAC was right.
@@ -62,6 +66,8 @@ pub struct Document {
     pub format: Format,
     /// Its documents in the clear.
     pub branches: Vec<Branch>,
+    /// What is left for writing.
+    room: Room,
 }
 
 /// The symmetric key of a file, of 16, 24 or 32 bytes. Wiped when dropped.
@@ -85,19 +91,23 @@ impl SopsFile {
     /// Reads an encrypted file of that format; nothing is decrypted yet.
     pub fn parse(format: Format, mut bytes: Plaintext) -> Result<Self> {
         let mut text = None;
+        let size = bytes.len();
+        let mut room = Room::beside(size);
         let Parsed { documents, metadata } = match format {
-            Format::Yaml => formats::yaml::parse(&bytes)?,
+            Format::Yaml => formats::yaml::parse(&bytes, &mut room)?,
             Format::Json => {
-                let parsed = formats::json::parse(&bytes, WholeNumbers::AsFloats)?;
+                let parsed = formats::json::parse(&bytes, WholeNumbers::AsFloats, &mut room)?;
                 text = Some(bytes);
                 parsed
             }
-            Format::Dotenv => formats::dotenv::parse(&bytes)?,
-            Format::Ini => formats::ini::parse(&bytes)?,
-            Format::Binary => formats::binary::parse(std::mem::take(bytes.bytes_mut()))?,
+            Format::Dotenv => formats::dotenv::parse(&bytes, &mut room)?,
+            Format::Ini => formats::ini::parse(&bytes, &mut room)?,
+            Format::Binary => formats::binary::parse(std::mem::take(bytes.bytes_mut()), &mut room)?,
         };
         let metadata = Metadata::new(&metadata)?;
-        Ok(Self { format, documents, metadata, text })
+        // By the time that anything is written, the text is gone.
+        room.give_back(size);
+        Ok(Self { format, documents, metadata, text, room })
     }
 
     /// Decrypts the values and checks the MAC.
@@ -110,12 +120,14 @@ impl SopsFile {
         let mac = decrypt::decrypt(&mut self.documents, &self.metadata, &cipher)?;
         if let Err(failure) = mac.verify(&cipher, &self.metadata) {
             let text = self.text.as_ref().ok_or_else(|| failure.clone())?;
-            let mut documents = formats::json::parse(text, WholeNumbers::AsIntegers)?.documents;
+            self.documents.clear();
+            let mut room = Room::beside(text.len());
+            let mut documents = formats::json::parse(text, WholeNumbers::AsIntegers, &mut room)?.documents;
             let mac = decrypt::decrypt(&mut documents, &self.metadata, &cipher)?;
             mac.verify(&cipher, &self.metadata).map_err(|_| failure)?;
             self.documents = documents;
         }
-        Ok(Document { format: self.format, branches: self.documents })
+        Ok(Document { format: self.format, branches: self.documents, room: self.room })
     }
 }
 
@@ -123,10 +135,10 @@ impl Document {
     /// The whole document as a file of that format. Takes it, so that large contents need not be copied.
     pub fn emit(self, format: Format) -> Result<Plaintext> {
         match format {
-            Format::Yaml => formats::yaml::emit(&self.branches),
-            Format::Json => formats::json::emit(&self.branches),
-            Format::Dotenv => formats::dotenv::emit(&self.branches),
-            Format::Ini => formats::ini::emit(&self.branches),
+            Format::Yaml => formats::yaml::emit(&self.branches, self.room),
+            Format::Json => formats::json::emit(&self.branches, self.room),
+            Format::Dotenv => formats::dotenv::emit(&self.branches, self.room),
+            Format::Ini => formats::ini::emit(&self.branches, self.room),
             Format::Binary => formats::binary::emit(self.branches),
         }
     }
@@ -134,21 +146,23 @@ impl Document {
     /// One value of it as a file of that format has it.
     pub fn emit_value(&self, value: &Value, format: Format) -> Result<Plaintext> {
         match format {
-            Format::Yaml => formats::yaml::emit_value(value),
-            Format::Json => formats::json::emit_value(value),
+            Format::Yaml => formats::yaml::emit_value(value, self.room),
+            Format::Json => formats::json::emit_value(value, self.room),
             Format::Dotenv => formats::dotenv::emit_value(value),
-            Format::Ini => formats::ini::emit_value(value, self.format),
+            Format::Ini => formats::ini::emit_value(value, self.format, self.room),
             Format::Binary => formats::binary::emit_value(value),
         }
     }
 
     /// What `--extract` prints of it: strings as they are, anything else in that format.
     pub fn emit_extract(self, path: &str, format: Format) -> Result<Plaintext> {
-        let own = self.format;
+        let (own, room) = (self.format, self.room);
         match self.extract(path)? {
             Extracted::Text(text) => Ok(text),
             Extracted::Document(document) => document.emit(format),
-            Extracted::Value(value) => Self { format: own, branches: Vec::new() }.emit_value(&value, format),
+            Extracted::Value(value) => {
+                Self { format: own, branches: Vec::new(), room }.emit_value(&value, format)
+            }
         }
     }
 }

@@ -49,14 +49,11 @@ pub struct Desk {
     directory: PathBuf,
     slowest_us: Cell<u64>,
     largest_kib: Cell<u64>,
-    /// How many times its input a run may take of memory, if that is more than 64 MiB.
-    pub memory_factor: u64,
 }
 
 /// What a command did.
 pub struct Run {
     report: Report,
-    memory_factor: u64,
     /// What it printed as its result.
     pub stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -79,13 +76,7 @@ impl Desk {
         fs::write(directory.join("root/etc/passwd"), "root:x:0:0::/root:/bin/sh\n").expect("a file");
         fs::write(directory.join("root/etc/group"), "root:x:0:\nkeys:x:96:\n").expect("a file");
         fs::copy(format!("{DATA}/key.txt"), directory.join("root/etc/key.txt")).expect("a key");
-        Self {
-            name: name.to_owned(),
-            directory,
-            slowest_us: Cell::new(0),
-            largest_kib: Cell::new(0),
-            memory_factor: 4,
-        }
+        Self { name: name.to_owned(), directory, slowest_us: Cell::new(0), largest_kib: Cell::new(0) }
     }
 
     /// A path on the desk.
@@ -115,7 +106,6 @@ impl Desk {
             .expect("watch runs");
         assert!(status.success(), "watch.c failed");
         let run = Run {
-            memory_factor: self.memory_factor,
             report: read_report(report),
             stdout: fs::read(stdout).expect("stdout"),
             stderr: fs::read(stderr).expect("stderr"),
@@ -276,7 +266,7 @@ impl Run {
         // Processor time, since the machine may be busy; waiting shows in the other.
         wrong(*cpu_us > second(), format!("{} ms of processor time", cpu_us / 1000));
         wrong(*wall_us > 10_000_000, format!("{} ms", wall_us / 1000));
-        let memory = MEMORY_KIB.max((self.memory_factor * size) >> 10);
+        let memory = MEMORY_KIB.max((4 * size) >> 10);
         wrong(*peak_kib > memory, format!("{peak_kib} KiB of memory"));
         wrong(stderr.contains("panicked"), "a panic".to_owned());
         wrong(

@@ -203,16 +203,6 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
     inputs(cases)
 }
 
-/// Many small nodes: what an item costs beside its bytes.
-pub fn many_nodes(fixture: &Fixture) -> Vec<Input> {
-    let on_top = |text: &str| format!("a_unencrypted:\n{text}{}", fixture.text);
-    // Nulls are not in the MAC.
-    inputs(vec![
-        ("half a million nulls", on_top(&"-\n".repeat(500_000)), Any),
-        ("half a million strings", on_top(&"- x\n".repeat(500_000)), Fails),
-    ])
-}
-
 pub fn json(fixture: &Fixture) -> Vec<Input> {
     let whole = &fixture.text;
     let first = |text: &str| whole.replacen('{', &format!("{{{text},"), 1);

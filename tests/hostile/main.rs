@@ -14,6 +14,7 @@ mod desk; // runs the commands and judges
 mod documents; // oddities of each format
 mod manifests; // the same for manifests
 mod paths; // what is no file, and identities
+mod small; // very many small things
 #[path = "../program/mod.rs"]
 mod program; // the program under test
 #[path = "../watch/mod.rs"]
@@ -61,13 +62,7 @@ fn say(line: &str) {
 }
 
 fn all_fail_well(name: &str, fixture: &Fixture, inputs: &[Input]) {
-    all_fail_within(name, fixture, inputs, 4);
-}
-
-/// As [`all_fail_well`], where a run may take `memory_factor` times the size of its input.
-fn all_fail_within(name: &str, fixture: &Fixture, inputs: &[Input], memory_factor: u64) {
-    let mut desk = Desk::new(name);
-    desk.memory_factor = memory_factor;
+    let desk = Desk::new(name);
     let mut complaints = Vec::new();
     for input in inputs {
         for complaint in desk.complaints(fixture, input) {
@@ -92,10 +87,16 @@ fn yaml() {
 }
 
 #[test]
-fn yaml_of_many_nodes() {
-    let fixture = Fixture::load("yaml", "yaml");
-    // A node takes 150 bytes and may stand in two: more than contracts.md 2 allows. docs/performance.md says so.
-    all_fail_within("yaml of many nodes", &fixture, &documents::many_nodes(&fixture), 90);
+fn many_small_things() {
+    for (format, suffix, forms) in [
+        ("yaml", "yaml", small::yaml as fn(&Fixture) -> Vec<Input>),
+        ("json", "json", small::json),
+        ("dotenv", "env", small::dotenv),
+        ("ini", "ini", small::ini),
+    ] {
+        let fixture = Fixture::load(format, suffix);
+        all_fail_well(&format!("many {format}"), &fixture, &forms(&fixture));
+    }
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::Room,
     sops::value::{Branch, Entry, Value},
 };
 
 use super::{Parsed, json};
 
 /// Reads an encrypted file. The text is given up as soon as it is read: the content stands in it once more.
-pub fn parse(text: Vec<u8>) -> Result<Parsed> {
-    let parsed = json::parse(&text, json::WholeNumbers::AsFloats);
+pub fn parse(text: Vec<u8>, room: &mut Room) -> Result<Parsed> {
+    let parsed = json::parse(&text, json::WholeNumbers::AsFloats, room);
     drop(text);
     parsed
 }

@@ -3,21 +3,30 @@
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::{Room, Sheet},
     sops::value::{Branch, Entry, Value},
 };
 
 use super::{Parsed, flat, printed::text_of};
 
+/// What key and value of a line take on the heap beside their length.
+const LINE_COST: usize = 64;
+
 /// The keys of metadata begin so.
 const PREFIX: &[u8] = b"sops_";
 
 /// Reads an encrypted file: one document, in which ciphertext still stands, and the metadata.
-pub fn parse(text: &[u8]) -> Result<Parsed> {
-    let (mut document, mut metadata) = (Branch::new(), Vec::new());
-    for (number, line) in text.split(|b| *b == b'\n').enumerate() {
+pub fn parse(text: &[u8], room: &mut Room) -> Result<Parsed> {
+    let lines = || text.split(|b| *b == b'\n');
+    let size = lines().filter(|line| !line.is_empty() && !line.starts_with(PREFIX)).count();
+    room.take(size.saturating_mul(size_of::<Entry>()))?;
+    let mut document = Branch::with_capacity(size);
+    let mut metadata = Vec::new();
+    for (number, line) in lines().enumerate() {
         if line.is_empty() {
             continue;
         }
+        room.take(LINE_COST + line.len())?;
         if let Some(comment) = line.strip_prefix(b"#") {
             document.push(Entry::Comment(comment.into()));
             continue;
@@ -29,7 +38,10 @@ pub fn parse(text: &[u8]) -> Result<Parsed> {
         let (key, value) = line.split_at(equals);
         let value = super::with_newlines(value.get(1..).unwrap_or_default());
         match key.strip_prefix(PREFIX) {
-            Some(name) => metadata.push((name.to_vec(), value)),
+            Some(name) => {
+                room.take(flat::FIELD_COST)?;
+                metadata.push((name.to_vec(), value));
+            }
             None => document.push(Entry::Pair(key.to_vec(), Value::Str(value))),
         }
     }
@@ -41,9 +53,9 @@ pub fn parse(text: &[u8]) -> Result<Parsed> {
 
 /// The first document as sops prints it: a line an entry, newlines in strings as `\n`. Lists and maps are an
 /// error.
-pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
+pub fn emit(documents: &[Branch], room: Room) -> Result<Plaintext> {
     let document = documents.first().ok_or_else(|| Failure::new("there is no document to write"))?;
-    let mut out = Plaintext::default();
+    let mut out = Sheet::in_room(room);
     for entry in document {
         match entry {
             Entry::Comment(text) => {
@@ -67,10 +79,10 @@ pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
         }
         out.push(b"\n");
     }
-    Ok(out)
+    out.finish()
 }
 
-fn push_escaped(out: &mut Plaintext, text: &[u8]) {
+fn push_escaped(out: &mut Sheet, text: &[u8]) {
     for (at, line) in text.split(|b| *b == b'\n').enumerate() {
         if at > 0 {
             out.push(b"\\n");

@@ -20,6 +20,9 @@ use super::fields::Decoder;
 const MAP: &[u8] = b"__map_";
 const LIST: &[u8] = b"__list_";
 
+/// What a field takes beside its name and value until it is decoded.
+pub(super) const FIELD_COST: usize = 1024;
+
 /// So many list elements may be missing in all lists together. sops makes each missing one an empty entry.
 const MAX_MISSING: usize = 10_000;
 

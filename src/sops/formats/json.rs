@@ -3,6 +3,8 @@
 use crate::{
     failure::{Failure, Result},
     json::{self, Value as Json, Writer},
+    plaintext::Plaintext,
+    room::{Room, heap},
     sops::{
         number::{format_json, parse_float, parse_int},
         value::{Branch, Entry, Value},
@@ -22,19 +24,22 @@ pub enum WholeNumbers {
 }
 
 /// Reads an encrypted file: one document, in which ciphertext still stands, and the metadata.
-pub fn parse(text: &[u8], whole_numbers: WholeNumbers) -> Result<Parsed> {
+pub fn parse(text: &[u8], whole_numbers: WholeNumbers, room: &mut Room) -> Result<Parsed> {
     let Json::Object(members) = json::parse(text)? else {
         return Err(Failure::new("the JSON file does not hold an object"));
     };
-    let metadata = metadata(&members)?;
-    let mut document = branch_of(members, whole_numbers)?;
+    let metadata = metadata(&members, room)?;
+    let mut document = branch_of(members, whole_numbers, room)?;
     remove_metadata(&mut document)?;
     Ok(Parsed { documents: vec![document], metadata })
 }
 
 /// The metadata as sops 3.12.2 finds it: in a member called `sops` in any case. Where that cannot be decoded since
 /// a secret is called `Sops`, only the member with the exact name counts, though 3.12.2 gives up.
-fn metadata(members: &[(String, Json)]) -> Result<Branch> {
+fn metadata(members: &[(String, Json)], room: &mut Room) -> Result<Branch> {
+    for (_, value) in members.iter().filter(|(key, _)| json::names_match(key, "sops")) {
+        room.take(records(value).saturating_mul(RECORD_COST))?;
+    }
     let decode = |matches: fn(&str) -> bool| {
         let mut decoder = Decoder::default();
         let mut matching = members.iter().filter(|(key, _)| matches(key));
@@ -48,15 +53,30 @@ fn metadata(members: &[(String, Json)]) -> Result<Branch> {
     found.ok_or_else(Parsed::no_metadata)
 }
 
-fn branch_of(members: Vec<(String, Json)>, whole_numbers: WholeNumbers) -> Result<Branch> {
-    let entry = |(key, value): (String, Json)| match value_of(value, whole_numbers) {
-        Ok(value) => Ok(Entry::Pair(key.into_bytes(), value)),
-        Err(failure) => Err(failure.fact("in", key.escape_debug())),
+/// How many list elements there are in the metadata at most: each becomes a record.
+fn records(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => items.iter().map(|item| 1 + records(item)).sum(),
+        Json::Object(members) => members.iter().map(|(_, value)| records(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// What a record takes beside its texts until it is a key entry: it is decoded twice.
+const RECORD_COST: usize = 1024;
+
+fn branch_of(members: Vec<(String, Json)>, whole_numbers: WholeNumbers, room: &mut Room) -> Result<Branch> {
+    let entry = |(key, value): (String, Json)| {
+        room.take(size_of::<Entry>() + heap(key.len()))?;
+        match value_of(value, whole_numbers, room) {
+            Ok(value) => Ok(Entry::Pair(key.into_bytes(), value)),
+            Err(failure) => Err(failure.fact("in", key.escape_debug())),
+        }
     };
     members.into_iter().map(entry).collect()
 }
 
-fn value_of(value: Json, whole_numbers: WholeNumbers) -> Result<Value> {
+fn value_of(value: Json, whole_numbers: WholeNumbers, room: &mut Room) -> Result<Value> {
     Ok(match value {
         Json::Null => Value::Null,
         Json::Bool(flag) => Value::Bool(flag),
@@ -66,19 +86,25 @@ fn value_of(value: Json, whole_numbers: WholeNumbers) -> Result<Value> {
                 parse_float(raw.as_bytes()).map_err(|_| Failure::new("a JSON number is too large"))?,
             ),
         },
-        Json::String(text) => Value::Str(text),
-        Json::Array(items) => {
-            Value::List(items.into_iter().map(|item| value_of(item, whole_numbers)).collect::<Result<_>>()?)
+        Json::String(text) => {
+            room.take(heap(text.len()))?;
+            Value::Str(text)
         }
-        Json::Object(members) => Value::Map(branch_of(members, whole_numbers)?),
+        Json::Array(items) => {
+            room.take(items.len() * size_of::<Value>())?;
+            let items = items.into_iter().map(|item| value_of(item, whole_numbers, room));
+            Value::List(items.collect::<Result<_>>()?)
+        }
+        Json::Object(members) => Value::Map(branch_of(members, whole_numbers, room)?),
     })
 }
 
 /// The first document as sops prints it: tabs, duplicates kept, comments dropped, a newline at the end.
-pub fn emit(documents: &[Branch]) -> Result<crate::plaintext::Plaintext> {
+pub fn emit(documents: &[Branch], room: Room) -> Result<Plaintext> {
     let document = documents.first().ok_or_else(|| Failure::new("there is no document to write"))?;
-    let mut writer = Writer::tabbed();
+    let mut writer = Writer::tabbed().in_room(room);
     write_branch(&mut writer, document)?;
+    writer.check()?;
     let mut out = writer.finish();
     out.push(b"\n");
     Ok(out)
@@ -86,9 +112,10 @@ pub fn emit(documents: &[Branch]) -> Result<crate::plaintext::Plaintext> {
 
 /// One value as `--extract` prints it: as in a document, without a newline at the end. (Strings and mappings
 /// do not come here in sops: it prints the one raw and the other as a document.)
-pub fn emit_value(value: &Value) -> Result<crate::plaintext::Plaintext> {
-    let mut writer = Writer::tabbed();
+pub fn emit_value(value: &Value, room: Room) -> Result<Plaintext> {
+    let mut writer = Writer::tabbed().in_room(room);
     write_value(&mut writer, value)?;
+    writer.check()?;
     Ok(writer.finish())
 }
 
@@ -105,6 +132,7 @@ fn write_branch(writer: &mut Writer, branch: &Branch) -> Result<()> {
 }
 
 fn write_value(writer: &mut Writer, value: &Value) -> Result<()> {
+    writer.check()?;
     match value {
         Value::Map(branch) => return write_branch(writer, branch),
         Value::List(items) => {

@@ -137,10 +137,17 @@ fn with_newlines(text: &[u8]) -> Plaintext {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sops::{
-        observed::{bytes, documents, rows, value},
-        value::Value,
+    use crate::{
+        room::Room,
+        sops::{
+            observed::{bytes, documents, rows, value},
+            value::Value,
+        },
     };
+
+    fn room() -> Room {
+        Room::beside(0)
+    }
 
     /// Leaves out what Go leaves out when it has the zero value.
     fn without_zero_values(branch: Branch, texts: bool) -> Branch {
@@ -172,9 +179,9 @@ mod tests {
             count += 1;
             let text = bytes(row[1]);
             let parsed = match row[0] {
-                "je" => json::parse(&text, json::WholeNumbers::AsFloats),
-                "de" => dotenv::parse(&text),
-                "ie" => ini::parse(&text),
+                "je" => json::parse(&text, json::WholeNumbers::AsFloats, &mut room()),
+                "de" => dotenv::parse(&text, &mut room()),
+                "ie" => ini::parse(&text, &mut room()),
                 _ => panic!("{row:?}"),
             };
             match (parsed, &row[2..]) {
@@ -200,14 +207,19 @@ mod tests {
             count += 1;
             let printed = if row[0] == "em" {
                 let read = || documents(row[1]);
-                [json::emit(&read()), dotenv::emit(&read()), ini::emit(&read()), binary::emit(read())]
+                [
+                    json::emit(&read(), room()),
+                    dotenv::emit(&read(), room()),
+                    ini::emit(&read(), room()),
+                    binary::emit(read()),
+                ]
             } else {
                 let file = if row[0] == "evj" { Format::Json } else { Format::Yaml };
                 let value = value(row[1]);
                 [
-                    json::emit_value(&value),
+                    json::emit_value(&value, room()),
                     dotenv::emit_value(&value),
-                    ini::emit_value(&value, file),
+                    ini::emit_value(&value, file, room()),
                     binary::emit_value(&value),
                 ]
             };
@@ -241,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_sops_crashes_on_is_an_error() {
-        let failure = |text: &str| dotenv::parse(text.as_bytes()).unwrap_err().headline;
+        let failure = |text: &str| dotenv::parse(text.as_bytes(), &mut room()).unwrap_err().headline;
         for (text, told) in [
             ("sops_age__list_-1__map_enc=x", "metadata field age__list_-1__map_enc: negative index"),
             ("sops_age__list_5000000__map_enc=x", "a metadata list lacks elements below the index 5000000"),
@@ -265,13 +277,16 @@ mod tests {
         }
         let deep = format!("sops_a{}=x", "__map_".repeat(2_000_000));
         assert!(failure(&deep).ends_with(": nested too deep"));
-        assert!(dotenv::parse(format!("sops_a__list_9{}=x", "__list_999".repeat(11)).as_bytes()).is_err());
+        assert!(
+            dotenv::parse(format!("sops_a__list_9{}=x", "__list_999".repeat(11)).as_bytes(), &mut room())
+                .is_err()
+        );
     }
 
     #[test]
     fn a_secret_called_sops_does_not_hide_the_metadata() {
         let text = br#"{"SOPS":"ENC[a]","a":1,"sops":{"MAC":"m"},"Sops":["x"]}"#;
-        let parsed = json::parse(text, json::WholeNumbers::AsFloats).unwrap();
+        let parsed = json::parse(text, json::WholeNumbers::AsFloats, &mut room()).unwrap();
         assert_eq!(Value::Map(parsed.metadata), value(r#"{"mac": "m"}"#));
         assert_eq!(parsed.documents, documents(r#"{"SOPS": "ENC[a]", "a": f:1, "Sops": ["x"]}"#));
     }
@@ -289,14 +304,14 @@ mod tests {
                 "{\"a\": [9007199254740993, 0, f:1, f:100, f:9223372036854775808]}",
             ),
         ] {
-            assert_eq!(json::parse(text, rule).unwrap().documents, documents(expected));
+            assert_eq!(json::parse(text, rule, &mut room()).unwrap().documents, documents(expected));
         }
     }
 
     #[test]
     fn binary_content_is_moved_out() {
         let text = br#"{"data":"ENC[x]","sops":{}}"#.to_vec();
-        let parsed = binary::parse(text).unwrap();
+        let parsed = binary::parse(text, &mut room()).unwrap();
         assert_eq!(&*binary::emit(parsed.documents).unwrap(), b"ENC[x]");
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     failure::{Failure, Result},
     json::Writer,
     plaintext::Plaintext,
+    room::Room,
     sops::value::{Branch, Entry, Value},
 };
 
@@ -61,10 +62,11 @@ impl Section {
 }
 
 /// Reads an encrypted file: one document, in which ciphertext still stands, and the metadata.
-pub fn parse(text: &[u8]) -> Result<Parsed> {
-    let sections = read::sections(text)?;
+pub fn parse(text: &[u8], room: &mut Room) -> Result<Parsed> {
+    let sections = read::sections(text, room)?;
     // Of several, the first.
     let metadata = sections.iter().find(|section| section.name == b"sops").ok_or_else(Parsed::no_metadata)?;
+    room.take(metadata.keys.len().saturating_mul(flat::FIELD_COST))?;
     let pairs = metadata.keys.iter().map(|key| (key.name.clone(), super::with_newlines(&key.value)));
     let metadata = flat::metadata(pairs)?;
     let mut document = sections.into_iter().map(entry_of).collect();
@@ -96,14 +98,14 @@ fn without_mark(comment: &[u8]) -> &[u8] {
 
 /// The documents as sops prints them: their top-level maps become sections. Anything else at the top level is
 /// an error.
-pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
+pub fn emit(documents: &[Branch], room: Room) -> Result<Plaintext> {
     let mut sections = Vec::new();
     for entry in documents.iter().flatten() {
         if let Entry::Pair(name, value) = entry {
             sections.push(section_of(name, value)?);
         }
     }
-    write::sections(&sections)
+    write::sections(&sections, room)
 }
 
 fn section_of(name: &[u8], value: &Value) -> Result<Section> {
@@ -132,9 +134,10 @@ fn section_of(name: &[u8], value: &Value) -> Result<Section> {
 /// One value as `--extract` prints it: as JSON without blanks. Go prints its own structures here, so a map
 /// (only found inside of lists) is a list of `Key` and `Value`; an empty list is null, and so is an empty map
 /// if the file was JSON.
-pub fn emit_value(value: &Value, file: Format) -> Result<Plaintext> {
-    let mut writer = Writer::compact();
+pub fn emit_value(value: &Value, file: Format, room: Room) -> Result<Plaintext> {
+    let mut writer = Writer::compact().in_room(room);
     write_value(&mut writer, value, matches!(file, Format::Json | Format::Binary))?;
+    writer.check()?;
     Ok(writer.finish())
 }
 
@@ -215,14 +218,14 @@ mod tests {
         let mut count = 0;
         for row in rows(include_str!("../../../../tests/data/ini.tsv")) {
             count += 1;
-            let read = read::sections(&bytes(row[1]));
+            let read = read::sections(&bytes(row[1]), &mut Room::beside(0));
             let document = read.map(|sections| sections.into_iter().map(entry_of).collect::<Branch>());
             match (document, &row[2..]) {
                 (Err(_), ["err"]) => {}
                 (Ok(document), [expected, text]) => {
                     assert_eq!(vec![document.clone()], documents(expected), "{row:?}");
-                    let written =
-                        emit(&[document]).map_or_else(|_| b"err".to_vec(), |text| [b"ok:", &*text].concat());
+                    let written = emit(&[document], Room::beside(0))
+                        .map_or_else(|_| b"err".to_vec(), |text| [b"ok:", &*text].concat());
                     assert_eq!(written, bytes(text), "{row:?}");
                 }
                 (document, _) => panic!("{row:?}: {document:?}"),
@@ -233,7 +236,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_not_its_text() {
-        let told = |text: &str| read::sections(text.as_bytes()).err().unwrap().headline;
+        let told = |text: &str| read::sections(text.as_bytes(), &mut Room::beside(0)).err().unwrap().headline;
         for (text, expected) in [
             ("\n[hunter2", "line 2 of the INI file: the section's bracket is not closed"),
             ("[]", "line 1 of the INI file: the section has no name"),

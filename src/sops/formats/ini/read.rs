@@ -3,23 +3,33 @@
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::Room,
 };
 
 use super::{DEFAULT, Section, trim, trim_start};
 
+/// What a key or a section takes at most beside its text: in its list, under its name, and as a value afterwards.
+const LINE_COST: usize = 512;
+
+/// How many times its length a value takes that grows line by line.
+const GROWTH: usize = 3;
+
 /// All sections in file order, of the same name too; the default section first, also when it is empty.
-pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>> {
+pub(super) fn sections(text: &[u8], room: &mut Room) -> Result<Vec<Section>> {
     let text = [b"\xef\xbb\xbf".as_slice(), b"\xfe\xff", b"\xff\xfe"]
         .iter()
         .find_map(|mark| text.strip_prefix(*mark))
         .unwrap_or(text);
-    let mut reader = Reader { rest: text, line: 0, comment: Plaintext::default() };
+    let mut reader = Reader { rest: text, line: 0, comment: Plaintext::default(), room };
     let mut sections = Vec::new();
     let mut section = Section::new(DEFAULT);
     // The next name for keys that are written as `-`.
     let mut counter = 1_usize;
     while let Some(line) = reader.next_line() {
         let line = trim_start(line);
+        if !line.is_empty() {
+            reader.room.take(LINE_COST + 2 * line.len())?;
+        }
         match line.first() {
             None => {}
             Some(b'#' | b';') => reader.comment.push(line),
@@ -72,14 +82,15 @@ fn find_last(text: &[u8], needle: &[u8]) -> Option<usize> {
     text.windows(needle.len()).rposition(|window| window == needle)
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'r> {
     rest: &'a [u8],
     line: usize,
     /// Comments since the last key or section, waiting for the next one.
     comment: Plaintext,
+    room: &'r mut Room,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_> {
     fn failure(&self, what: &str) -> Failure {
         Failure::new(format!("line {} of the INI file: {what}", self.line))
     }
@@ -146,7 +157,7 @@ impl<'a> Reader<'a> {
         }
         let mut text = trim(text);
         if let Some(start) = text.strip_suffix(b"\\") {
-            return Ok(self.continued_lines(start));
+            return self.continued_lines(start);
         }
         let comment = comment_in(text);
         self.comment.push(comment);
@@ -165,6 +176,7 @@ impl<'a> Reader<'a> {
         let opened = self.line;
         let mut value = Plaintext::from(start);
         while let Some(line) = self.next_line() {
+            self.room.take(GROWTH * line.len())?;
             let Some(end) = find_last(line, quote) else {
                 value.push(line);
                 continue;
@@ -183,9 +195,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Joins lines for as long as they end with a backslash.
-    fn continued_lines(&mut self, start: &[u8]) -> Plaintext {
+    fn continued_lines(&mut self, start: &[u8]) -> Result<Plaintext> {
         let mut value = Plaintext::from(start);
         while let Some(line) = self.next_line() {
+            self.room.take(GROWTH * line.len())?;
             let line = trim(line);
             if line.is_empty() {
                 break;
@@ -196,6 +209,6 @@ impl<'a> Reader<'a> {
             };
             value.push(line);
         }
-        value
+        Ok(value)
     }
 }

@@ -3,13 +3,14 @@
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::{Room, Sheet},
 };
 
 use super::{DEFAULT, Section, trim};
 
 /// The sections in order with an empty line between two. A default section in front has no header.
-pub(super) fn sections(sections: &[Section]) -> Result<Plaintext> {
-    let mut out = Plaintext::default();
+pub(super) fn sections(sections: &[Section], room: Room) -> Result<Plaintext> {
+    let mut out = Sheet::in_room(room);
     for (at, section) in sections.iter().enumerate() {
         write_comment(&mut out, &section.comment, |line| line)?;
         if at > 0 || !section.name.eq_ignore_ascii_case(DEFAULT) {
@@ -22,6 +23,7 @@ pub(super) fn sections(sections: &[Section]) -> Result<Plaintext> {
         // The equals signs stand below each other.
         let width = section.keys.iter().map(|key| quoted_key(&key.name).1).max().unwrap_or(0);
         for key in &section.keys {
+            out.check()?;
             write_comment(&mut out, &key.comment, trim)?;
             let (quote, length) = quoted_key(&key.name);
             for part in [quote, &key.name, quote] {
@@ -39,11 +41,11 @@ pub(super) fn sections(sections: &[Section]) -> Result<Plaintext> {
             out.push(b"\n");
         }
     }
-    Ok(out)
+    out.finish()
 }
 
 /// A line of the file for each line of the comment. An empty line crashes sops.
-fn write_comment(out: &mut Plaintext, comment: &[u8], trimmed: fn(&[u8]) -> &[u8]) -> Result<()> {
+fn write_comment(out: &mut Sheet, comment: &[u8], trimmed: fn(&[u8]) -> &[u8]) -> Result<()> {
     if comment.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,10 @@
 //! of what follows. Positions decide, and go-yaml measures them in its own way (columns from 1; the CR and the LF of a
 //! CR LF count as a line each while it looks ahead): that way is kept, for the sake of the same result.
 
+use std::mem;
+
+use crate::{failure::Result, plaintext::Plaintext};
+
 use super::{
     scanner::{Kind, Scanner},
     text::{Mark, is_blank},
@@ -24,6 +28,12 @@ pub(super) struct Comment {
     pub foot: Vec<u8>,
 }
 
+/// More comments than that do not wait: each may be two bytes of the file, and takes two hundred.
+const MAX_WAITING: usize = 1 << 14;
+
+/// No comment is longer: it takes three times its length while it grows.
+pub(super) const MAX_COMMENT: usize = 1 << 20;
+
 /// Behind more blanks than this, go-yaml sees no comment.
 const REACH: usize = 512;
 
@@ -39,14 +49,14 @@ impl Scanner<'_> {
         }
         self.cursor.skip_many(blanks);
         let start = self.cursor.mark;
-        let line = self.take_line();
+        let line = self.take_line().to_vec();
         self.comments.push_back(Comment { owner, start, line, ..Comment::default() });
     }
 
-    fn take_line(&mut self) -> Vec<u8> {
+    fn take_line(&mut self) -> &[u8] {
         let from = self.cursor.pos;
         self.cursor.skip_to_line_end();
-        self.cursor.slice(from, self.cursor.pos).to_vec()
+        self.cursor.slice(from, self.cursor.pos)
     }
 
     /// A line comment behind the first `-` of a sequence is the head of what follows.
@@ -59,7 +69,7 @@ impl Scanner<'_> {
         if let Some(comment) = self.comments.back_mut()
             && !comment.line.is_empty()
         {
-            comment.head = std::mem::take(&mut comment.line);
+            comment.head = mem::take(&mut comment.line);
             if comment.start.line == here.line - 1 {
                 comment.owner = here;
             }
@@ -67,14 +77,15 @@ impl Scanner<'_> {
     }
 
     /// Takes the comment lines that start here, with the empty lines between them.
-    pub(super) fn scan_comments(&mut self, scanned_from: Mark) {
+    pub(super) fn scan_comments(&mut self, scanned_from: Mark) -> Result<()> {
         let (_, (mut last, mut last_mark)) = self.last_tokens();
         if last == Kind::FlowEntry
             && let Some(before) = self.token_before_last()
         {
             (last, last_mark) = before;
         }
-        let mut block = Block { scanned_from, owner: last_mark, start: Mark::default(), text: Vec::new() };
+        let mut block =
+            Block { scanned_from, owner: last_mark, start: Mark::default(), text: Plaintext::default() };
         let least_column = self.indent.max(0);
         let mut after_empty = false;
         let mut first_gap = self.cursor.newlines <= 1;
@@ -110,7 +121,7 @@ impl Scanner<'_> {
                         }
                         self.comments.extend(block.cut_foot(here));
                     } else if !block.text.is_empty() && byte != 0 {
-                        block.text.push(b'\n');
+                        block.text.push(b"\n");
                     }
                 }
                 if !self.cursor.is_break(ahead) {
@@ -132,7 +143,10 @@ impl Scanner<'_> {
             if block.text.is_empty() {
                 block.start = here;
             } else {
-                block.text.push(b'\n');
+                block.text.push(b"\n");
+            }
+            if self.comments.len() > MAX_WAITING || block.text.len() > MAX_COMMENT {
+                return self.fault("too many comments in a row");
             }
             after_empty = false;
             while self.cursor.mark.index < here.index {
@@ -140,7 +154,7 @@ impl Scanner<'_> {
                     self.cursor.skip();
                 }
             }
-            block.text.extend(self.take_line());
+            block.text.push(self.take_line());
             line = self.cursor.mark.line;
             column = 0;
             ahead = 1;
@@ -148,17 +162,18 @@ impl Scanner<'_> {
 
         if !block.text.is_empty() {
             let index = self.cursor.mark.index + ahead.cast_signed() - 1;
-            let Block { scanned_from, start, text, .. } = block;
+            let Block { scanned_from, start, mut text, .. } = block;
             let end = Mark { index, line, column };
             self.comments.push_back(Comment {
                 scanned_from,
                 owner: start,
                 start,
                 end,
-                head: text,
+                head: mem::take(text.bytes_mut()),
                 ..Comment::default()
             });
         }
+        Ok(())
     }
 }
 
@@ -167,7 +182,7 @@ struct Block {
     scanned_from: Mark,
     owner: Mark,
     start: Mark,
-    text: Vec<u8>,
+    text: Plaintext,
 }
 
 impl Block {
@@ -176,7 +191,7 @@ impl Block {
         if self.text.is_empty() {
             return None;
         }
-        let foot = std::mem::take(&mut self.text);
+        let foot = mem::take(self.text.bytes_mut());
         let (scanned_from, owner, start) = (self.scanned_from, self.owner, self.start);
         (self.scanned_from, self.owner) = (end, end);
         Some(Comment { scanned_from, owner, start, end, foot, ..Comment::default() })

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::Room,
     sops::value::{Branch, Entry, Value},
 };
 
@@ -25,8 +26,8 @@ use super::{
 /// # Errors
 /// Where sops fails: a comment that is not UTF-8, and a comment on a string that starts with a tab and has several
 /// lines, which go-yaml cannot write.
-pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
-    let mut emitter = Emitter::new();
+pub fn emit(documents: &[Branch], room: Room) -> Result<Plaintext> {
+    let mut emitter = Emitter::new(room);
     for (at, branch) in documents.iter().enumerate() {
         if at > 0 {
             emitter.page.write_indent();
@@ -39,7 +40,7 @@ pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
         }
         emitter.root(Node::Map(branch))?;
     }
-    Ok(emitter.page.into_text())
+    emitter.page.into_text()
 }
 
 /// Writes one value as `sops decrypt --extract` does with what is neither a mapping (that is [`emit`] with the mapping
@@ -47,10 +48,10 @@ pub fn emit(documents: &[Branch]) -> Result<Plaintext> {
 ///
 /// # Errors
 /// Those of [`emit`].
-pub fn emit_value(value: &Value) -> Result<Plaintext> {
-    let mut emitter = Emitter::new();
+pub fn emit_value(value: &Value, room: Room) -> Result<Plaintext> {
+    let mut emitter = Emitter::new(room);
     emitter.root(Node::of(value))?;
-    Ok(emitter.page.into_text())
+    emitter.page.into_text()
 }
 
 /// The indentation step.
@@ -90,8 +91,8 @@ impl<'v> Node<'v> {
     /// The comments at the start of a collection: they are its head.
     fn head(self) -> Vec<&'v [u8]> {
         match self {
-            Self::Map(entries) => entries.iter().map_while(Entry::comment).collect(),
-            Self::List(items) => items.iter().map_while(Value::comment).collect(),
+            Self::Map(entries) => texts(entries.iter().map_while(Entry::comment)),
+            Self::List(items) => texts(items.iter().map_while(Value::comment)),
             _ => Vec::new(),
         }
     }
@@ -132,8 +133,8 @@ struct Emitter<'v> {
 }
 
 impl<'v> Emitter<'v> {
-    fn new() -> Self {
-        Self { page: Page::new(), head: Vec::new(), foot: Vec::new(), tail: Vec::new(), depth: 0 }
+    fn new(room: Room) -> Self {
+        Self { page: Page::new(room), head: Vec::new(), foot: Vec::new(), tail: Vec::new(), depth: 0 }
     }
 
     /// A whole document.
@@ -150,6 +151,7 @@ impl<'v> Emitter<'v> {
 
     /// A node, whose head comments are waiting or written. `foot`: the comments below it.
     fn node(&mut self, node: Node<'v>, place: Place, foot: Pending<'v>) -> Result<()> {
+        self.page.check()?;
         self.depth += 1;
         if self.depth > MAX_DEPTH + 2 {
             return Err(Failure::new("cannot write YAML: nested too deep"));
@@ -206,29 +208,24 @@ impl<'v> Emitter<'v> {
     fn map(&mut self, entries: &'v [Entry], place: Place, foot: Pending<'v>) -> Result<()> {
         let outer = self.page.indent;
         self.page.indent = self.inner_indent(place, false);
-        let mut comments = Vec::new();
-        let mut first = true;
-        for entry in entries {
-            let (key, value) = match entry {
-                Entry::Comment(text) => {
-                    comments.push(&**text);
-                    continue;
-                }
-                Entry::Pair(key, value) => (key, Node::of(value)),
-            };
+        let comments = |from, to| texts(entries.iter().take(to).skip(from).filter_map(Entry::comment));
+        let mut behind = 0;
+        for (at, entry) in entries.iter().enumerate() {
+            let Entry::Pair(key, value) = entry else { continue };
+            let value = Node::of(value);
             // Those before the first key are the head of the whole, and wait already.
-            let above = std::mem::take(&mut comments);
-            if !first {
+            if behind > 0 {
+                let above = comments(behind, at);
                 refuse_comments_on_lost(Node::Text(key), &above)?;
                 wait(&mut self.head, above);
             }
-            first = false;
+            behind = at + 1;
             self.key(key)?;
             wait(&mut self.head, value.head());
             self.node(value, Place::Value, Vec::new())?;
         }
         wait(&mut self.foot, foot);
-        wait(&mut self.tail, comments);
+        wait(&mut self.tail, comments(behind, entries.len()));
         self.write_head()?;
         self.page.indent = outer;
         Ok(())
@@ -256,26 +253,17 @@ impl<'v> Emitter<'v> {
         let outer = self.page.indent;
         self.page.indent = self.inner_indent(place, false);
         let last = items.iter().rposition(|item| item.comment().is_none());
-        let mut comments = Vec::new();
-        let mut first = true;
+        let comments = |from, to| texts(items.iter().take(to).skip(from).filter_map(Value::comment));
+        let mut behind = 0;
         for (at, item) in items.iter().enumerate() {
-            if let Value::Comment(text) = item {
-                if last.is_some_and(|last| at < last) {
-                    comments.push(&**text);
-                }
+            if item.comment().is_some() {
                 continue;
             }
             let node = Node::of(item);
-            let mut above = std::mem::take(&mut comments);
-            if first {
-                above.clear();
-            }
-            first = false;
-            let below: Pending<'v> = if last == Some(at) {
-                items.iter().skip(at + 1).filter_map(Value::comment).collect()
-            } else {
-                Vec::new()
-            };
+            // Those before the first item are the head of the whole.
+            let mut above = if behind > 0 { comments(behind, at) } else { Vec::new() };
+            behind = at + 1;
+            let below = if last == Some(at) { comments(behind, items.len()) } else { Vec::new() };
             refuse_comments_on_lost(node, &above)?;
             refuse_comments_on_lost(node, &below)?;
             above.extend(node.head());
@@ -357,6 +345,13 @@ impl<'v> Emitter<'v> {
         self.page.indicator(text, true, false);
         self.page.blank = true;
     }
+}
+
+/// The comments, without more room than they take.
+fn texts<'v>(comments: impl Iterator<Item = &'v [u8]> + Clone) -> Pending<'v> {
+    let mut all = Vec::with_capacity(comments.clone().count());
+    all.extend(comments);
+    all
 }
 
 /// Puts comments where they wait; none leave what waits there already.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    composer::{Content, Id, Node as Source},
+    composer::{Id, Kind, Node as Source},
     fault,
     resolve::{Meaning, Tag},
     tree::{self, Grower, Scalar},
@@ -67,6 +67,21 @@ fn value(node: Node) -> Value {
 /// Keys as they are written, and the nodes of their values.
 type Fields<'g> = Vec<(Cow<'g, [u8]>, Id)>;
 
+/// What a part of the metadata takes beside its text, until it is decoded.
+const PART_COST: usize = 256;
+
+/// What a key takes in a set and in a list that know how many will come.
+const KEY_COST: usize = 96;
+
+/// Which fields of a mapping are collected.
+struct Wanted<'g, 'n> {
+    /// Only the one of this name.
+    only: Option<&'n [u8]>,
+    /// Inside of a merge: the keys that are set already.
+    taken: Option<HashSet<Cow<'g, [u8]>>>,
+    found: Fields<'g>,
+}
+
 impl<'g> Grower<'g, '_> {
     /// The mapping below the key `name` in the first document: `None` if it is missing or null.
     pub(super) fn metadata(&mut self, name: &[u8]) -> Result<Option<Node>> {
@@ -80,139 +95,161 @@ impl<'g> Grower<'g, '_> {
     /// The value of the key `name` in the first document, and the line of the document: `None` if it is missing or
     /// null.
     pub(super) fn field(&mut self, name: &[u8]) -> Result<Option<(isize, Node)>> {
-        let Some(document) = self.graph.documents.first() else { return Ok(None) };
+        let Some(document) = self.graph.documents.get(0) else { return Ok(None) };
         let root = self.node(document.root, 0)?;
-        let mut fields = Fields::new();
-        match &root.content {
-            Content::Mapping(_) => self.fields(root, &mut None, &mut fields, 0)?,
-            Content::Scalar { .. } => return Ok(None),
-            _ => return Err(fault(root.line, "the document is not a mapping")),
+        match root.kind {
+            Kind::Mapping => {}
+            Kind::Scalar { .. } => return Ok(None),
+            _ => return Err(self.graph.fault(root, "the document is not a mapping")),
         }
-        let Some((_, id)) = fields.iter().find(|(key, _)| **key == *name) else { return Ok(None) };
-        Ok(Some((root.line, self.raw(*id, 1)?)).filter(|(_, node)| *node != Node::Null))
+        let before = self.room;
+        let found = self.fields_of(document.root, root, Some(name), 0)?;
+        // What was collected is gone.
+        self.room = before;
+        let Some((_, id)) = found.first() else { return Ok(None) };
+        Ok(Some((self.graph.line(root), self.raw(*id, 1)?)).filter(|(_, node)| *node != Node::Null))
     }
 
     fn raw(&mut self, id: Id, depth: usize) -> Result<Node> {
         let node = self.node(id, depth)?;
-        Ok(match &node.content {
-            Content::Scalar { text, plain } => {
-                let Scalar::Meaning(meaning, text) = tree::scalar(node, text, *plain) else {
+        let text = self.graph.text(node);
+        self.room.take(3 * text.len())?;
+        Ok(match node.kind {
+            Kind::Scalar { plain } => {
+                let Scalar::Meaning(meaning, text) = tree::scalar(node.tag, text, plain) else {
                     return Ok(Node::Invalid);
                 };
-                match meaning {
-                    Meaning::Null => Node::Null,
+                let value = match meaning {
+                    Meaning::Null => return Ok(Node::Null),
                     // Too large for any field; close enough to be refused there.
                     #[allow(clippy::cast_precision_loss)]
-                    Meaning::Uint(int) => {
-                        Node::Scalar { text: text.into_owned(), value: Value::Float(int as f64) }
-                    }
-                    meaning => {
-                        let value = tree::value(meaning, text.clone(), node.line)?;
-                        Node::Scalar { text: text.into_owned(), value }
-                    }
-                }
+                    Meaning::Uint(int) => Value::Float(int as f64),
+                    meaning => tree::value(meaning, text.clone()).unwrap_or(Value::Null),
+                };
+                Node::Scalar { text: text.into_owned(), value }
             }
-            Content::Alias(target) => {
+            Kind::Alias => {
                 self.aliases += 1;
-                let node = self.raw(*target, depth + 1)?;
+                let node = self.raw(node.target().unwrap_or(id), depth + 1)?;
                 self.aliases -= 1;
                 node
             }
-            Content::Sequence(items) => {
-                Node::List(items.iter().map(|item| self.raw(*item, depth + 1)).collect::<Result<_>>()?)
-            }
-            Content::Mapping(_) => {
-                let mut fields = Fields::new();
-                if self.fields(node, &mut None, &mut fields, depth).is_err() {
-                    return Ok(Node::Invalid);
+            Kind::Sequence => {
+                let size = self.graph.children(id, node).count();
+                self.room.take(size.saturating_mul(PART_COST))?;
+                let mut items = Vec::with_capacity(size);
+                for item in self.graph.children(id, node) {
+                    items.push(self.raw(item, depth + 1)?);
                 }
-                let pair = |(key, id): (Cow<'_, [u8]>, Id)| Ok((key.into_owned(), self.raw(id, depth + 1)?));
-                Node::Map(fields.into_iter().map(pair).collect::<Result<_>>()?)
+                Node::List(items)
+            }
+            Kind::Mapping => {
+                let Ok(fields) = self.fields_of(id, node, None, depth) else {
+                    return Ok(Node::Invalid);
+                };
+                self.room.take(fields.len().saturating_mul(PART_COST))?;
+                let mut map = Vec::with_capacity(fields.len());
+                for (key, id) in fields {
+                    map.push((key.into_owned(), self.raw(id, depth + 1)?));
+                }
+                Node::Map(map)
             }
         })
     }
 
-    /// Collects the fields of a mapping. `taken`, inside of a merge: the keys that are set already.
+    fn fields_of(
+        &mut self,
+        id: Id,
+        mapping: &'g Source,
+        only: Option<&[u8]>,
+        depth: usize,
+    ) -> Result<Fields<'g>> {
+        let mut wanted = Wanted { only, taken: None, found: Fields::new() };
+        self.fields(id, mapping, &mut wanted, depth)?;
+        Ok(wanted.found)
+    }
+
+    /// Collects the wanted fields of a mapping.
     fn fields(
         &mut self,
-        mapping: &'g Source<'_>,
-        taken: &mut Option<HashSet<Cow<'g, [u8]>>>,
-        fields: &mut Fields<'g>,
+        id: Id,
+        mapping: &'g Source,
+        wanted: &mut Wanted<'g, '_>,
         depth: usize,
     ) -> Result<()> {
-        let Content::Mapping(pairs) = &mapping.content else { return Ok(()) };
-        let mut own = HashSet::with_capacity(pairs.len());
+        let graph = self.graph;
+        let size = graph.children(id, mapping).count() / 2;
+        self.room.take(size.saturating_mul(KEY_COST))?;
+        let mut own = HashSet::with_capacity(size);
+        if wanted.only.is_none() {
+            wanted.found.reserve_exact(size);
+        }
         let mut merge = None;
-        for &(key_id, value) in pairs {
+        let mut children = graph.children(id, mapping);
+        while let (Some(key_id), Some(value)) = (children.next(), children.next()) {
             let node = self.node(key_id, depth + 1)?;
-            let target = match node.content {
-                Content::Alias(target) => self.node(target, depth + 1)?,
-                _ => node,
+            let target = match node.target() {
+                Some(target) => self.node(target, depth + 1)?,
+                None => node,
             };
-            let Content::Scalar { text, plain } = &target.content else {
-                return Err(fault(node.line, "a key is not a string"));
+            let Kind::Scalar { plain } = target.kind else {
+                return Err(graph.fault(node, "a key is not a string"));
             };
-            let repeated = || Err(fault(node.line, "a mapping key is already defined"));
-            if is_merge(node, *plain) {
+            let repeated = || Err(graph.fault(node, "a mapping key is already defined"));
+            if self.is_merge(node) {
                 if merge.replace(value).is_some() {
                     return repeated();
                 }
                 continue;
             }
-            let key = match tree::scalar(target, text, *plain) {
+            let key = match tree::scalar(target.tag, graph.text(target), plain) {
                 Scalar::Meaning(Meaning::Null, _) => continue,
                 Scalar::Meaning(_, text) => text,
-                Scalar::Mistagged => return Err(fault(node.line, "a key is not what its tag says")),
+                Scalar::Mistagged => return Err(graph.fault(node, "a key is not what its tag says")),
             };
             if !own.insert(key.clone()) {
                 return repeated();
             }
-            if taken.as_mut().is_none_or(|taken| taken.insert(key.clone())) {
-                fields.push((key, value));
+            let is_wanted = wanted.only.is_none_or(|only| only == &*key);
+            if wanted.taken.as_mut().is_none_or(|taken| taken.insert(key.clone())) && is_wanted {
+                wanted.found.push((key, value));
             }
         }
         if let Some(merge) = merge {
-            let taken = if taken.is_some() { taken } else { &mut Some(own) };
-            self.merge(merge, true, taken, fields, depth + 1)?;
+            wanted.taken.get_or_insert(own);
+            self.merge(merge, true, wanted, depth + 1)?;
         }
         Ok(())
     }
 
     /// Adds what a merge key refers to: a mapping or, if `list`, a list of mappings.
-    fn merge(
-        &mut self,
-        id: Id,
-        list: bool,
-        taken: &mut Option<HashSet<Cow<'g, [u8]>>>,
-        fields: &mut Fields<'g>,
-        depth: usize,
-    ) -> Result<()> {
+    fn merge(&mut self, id: Id, list: bool, wanted: &mut Wanted<'g, '_>, depth: usize) -> Result<()> {
         let node = self.node(id, depth)?;
-        match &node.content {
-            Content::Mapping(_) => self.fields(node, taken, fields, depth),
-            Content::Alias(target) => {
+        match node.kind {
+            Kind::Mapping => self.fields(id, node, wanted, depth),
+            Kind::Alias => {
                 self.aliases += 1;
-                self.merge(*target, false, taken, fields, depth + 1)?;
+                self.merge(node.target().unwrap_or(id), false, wanted, depth + 1)?;
                 self.aliases -= 1;
                 Ok(())
             }
-            Content::Sequence(items) if list => {
-                for item in items {
-                    self.merge(*item, false, taken, fields, depth + 1)?;
+            Kind::Sequence if list => {
+                for item in self.graph.children(id, node) {
+                    self.merge(item, false, wanted, depth + 1)?;
                 }
                 Ok(())
             }
-            _ => Err(fault(node.line, "map merge requires map or sequence of maps as the value")),
+            _ => Err(self.graph.fault(node, "map merge requires map or sequence of maps as the value")),
         }
     }
-}
 
-fn is_merge(key: &Source<'_>, plain: bool) -> bool {
-    match &key.content {
-        Content::Scalar { text, .. } if **text == *b"<<" => match key.tag {
-            None => plain,
-            Some(tag) => tag == Tag::Merge,
-        },
-        _ => false,
+    fn is_merge(&self, key: &Source) -> bool {
+        match key.kind {
+            Kind::Scalar { plain } if self.graph.text(key) == b"<<" => match key.tag {
+                None => plain,
+                Some(tag) => tag == Tag::Merge,
+            },
+            _ => false,
+        }
     }
 }

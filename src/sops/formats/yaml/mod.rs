@@ -13,6 +13,7 @@ mod emit;
 mod metadata;
 mod page;
 mod parser;
+mod pile;
 mod resolve;
 mod scalars;
 mod scanner;
@@ -23,8 +24,11 @@ mod text;
 mod timestamp;
 mod tree;
 
+use std::borrow::Cow;
+
 use crate::{
     failure::{Failure, Result},
+    room::Room,
     sops::{formats::Parsed, value::Branch},
 };
 
@@ -41,16 +45,11 @@ const ALIAS_ALLOWANCE: usize = 16 << 20;
 const METADATA_KEY: &[u8] = b"sops";
 
 /// Reads a YAML stream: one tree for each document.
-///
-/// # Errors
-/// What sops 3.12.2 cannot read as a file to decrypt, apart from the metadata: anything but YAML 1.1 in UTF-8 or UTF-16,
-/// a document that is no mapping, a key that is no string, an integer above `i64`. They name lines, never content.
 #[cfg(test)]
 fn documents(bytes: &[u8]) -> Result<Vec<Branch>> {
     let text = text::decode(bytes)?;
-    let graph = composer::compose(&text)?;
-    let mut grower = tree::Grower::new(&graph);
-    graph.documents.iter().map(|document| grower.document(document, None)).collect()
+    let graph = composer::compose(&text, Room::beside(text.len()))?;
+    trees(&mut tree::Grower::new(&graph), None)
 }
 
 /// Reads an encrypted YAML file and takes off its metadata.
@@ -58,8 +57,8 @@ fn documents(bytes: &[u8]) -> Result<Vec<Branch>> {
 /// # Errors
 /// What sops 3.12.2 cannot read: anything but YAML 1.1 in UTF-8 or UTF-16, a document that is no mapping, a key that
 /// is no string, an integer above `i64`, keys that repeat at the top level of the first document or in its metadata.
-pub fn parse(bytes: &[u8]) -> Result<Parsed> {
-    match parts(bytes)? {
+pub fn parse(bytes: &[u8], room: &mut Room) -> Result<Parsed> {
+    match parts(bytes, room)? {
         (documents, Some(Node::Map(metadata))) => {
             Ok(Parsed { documents, metadata: metadata::branch(metadata) })
         }
@@ -73,18 +72,34 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed> {
 /// Where go-yaml refuses the document.
 pub fn field(bytes: &[u8], name: &str) -> Result<Option<Node>> {
     let text = text::decode(bytes)?;
-    let graph = composer::compose(&text)?;
+    let graph = composer::compose(&text, Room::beside(text.len()))?;
     Ok(tree::Grower::new(&graph).field(name.as_bytes())?.map(|(_, node)| node))
 }
 
 /// The documents without their metadata, and the metadata of the first: `None` if it is missing or null.
-fn parts(bytes: &[u8]) -> Result<(Vec<Branch>, Option<Node>)> {
+fn parts(bytes: &[u8], room: &mut Room) -> Result<(Vec<Branch>, Option<Node>)> {
     let text = text::decode(bytes)?;
-    let graph = composer::compose(&text)?;
+    if let Cow::Owned(text) = &text {
+        room.take(text.capacity())?;
+    }
+    let graph = composer::compose(&text, *room)?;
     let mut grower = tree::Grower::new(&graph);
     let metadata = grower.metadata(METADATA_KEY)?;
-    let documents = graph.documents.iter().map(|document| grower.document(document, Some(METADATA_KEY)));
-    Ok((documents.collect::<Result<_>>()?, metadata))
+    let documents = trees(&mut grower, Some(METADATA_KEY))?;
+    // The graph is counted even when it is gone: what it was stored in is not used again for large things.
+    *room = grower.room;
+    Ok((documents, metadata))
+}
+
+fn trees<'g>(grower: &mut tree::Grower<'g, '_>, without: Option<&'g [u8]>) -> Result<Vec<Branch>> {
+    let documents = &grower.graph.documents;
+    let count = documents.len() as usize;
+    grower.room.take(count.saturating_mul(size_of::<Branch>()))?;
+    let mut trees = Vec::with_capacity(count);
+    for document in documents.iter() {
+        trees.push(grower.document(document, without)?);
+    }
+    Ok(trees)
 }
 
 /// A failure in a line, counted from 0.
@@ -142,7 +157,7 @@ mod tests {
             let (input, output) = (unescape(&lines('<')), lines('>'));
             let refused = case.lines().any(|line| line == "!");
             assert!(refused == output.is_empty(), "a case has an output or a refusal: {case}");
-            let ours = documents(&input).and_then(|documents| emit(&documents));
+            let ours = documents(&input).and_then(|documents| emit(&documents, Room::beside(0)));
             let same = match &ours {
                 Ok(text) => !refused && **text == *unescape(&output),
                 Err(_) => refused,
@@ -157,7 +172,7 @@ mod tests {
     }
 
     fn refusal(text: &[u8]) -> String {
-        parts(text).unwrap_err().headline
+        parts(text, &mut Room::beside(text.len())).unwrap_err().headline
     }
 
     #[test]
@@ -198,7 +213,7 @@ mod tests {
     fn metadata_keeps_texts_and_leaves_the_tree() {
         let text = b"# c\na: &x {mac: m, version: 1}\nsops:\n  lastmodified: 2020-07-05T20:44:28Z\n  version: 3.10\n  \
             bad: !!int x\n  <<: *x\n  age:\n  -\n  - enc: |\n      e\n    true: yes\n---\nsops: 1\nb: null\n";
-        let (documents, metadata) = parts(text).unwrap();
+        let (documents, metadata) = parts(text, &mut Room::beside(text.len())).unwrap();
         let Some(Node::Map(fields)) = metadata else { panic!("no metadata") };
         let field = |name: &str| &fields.iter().find(|(key, _)| *key == name.as_bytes()).unwrap().1;
         let is_text =
@@ -238,7 +253,7 @@ mod tests {
             (Value::Map(Vec::new()), "{}\n"),
         ];
         for (value, expected) in cases {
-            assert_eq!(*emit_value(&value).unwrap(), *expected.as_bytes());
+            assert_eq!(*emit_value(&value, Room::beside(0)).unwrap(), *expected.as_bytes());
         }
     }
 }

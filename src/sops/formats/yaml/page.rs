@@ -3,13 +3,14 @@
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    room::{Room, Sheet},
 };
 
 use super::{style::character_length, text::break_length};
 
 /// A text that grows line by line, indented.
 pub(super) struct Page {
-    out: Output,
+    out: Sheet,
     /// The column at which lines start; -1 outside of all collections.
     pub indent: isize,
     column: isize,
@@ -22,12 +23,24 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub fn new() -> Self {
-        Self { out: Output::default(), indent: -1, column: 0, blank: true, indention: true, foot_indent: -1 }
+    pub fn new(room: Room) -> Self {
+        Self {
+            out: Sheet::in_room(room),
+            indent: -1,
+            column: 0,
+            blank: true,
+            indention: true,
+            foot_indent: -1,
+        }
     }
 
-    pub fn into_text(self) -> Plaintext {
-        self.out.0
+    pub fn into_text(self) -> Result<Plaintext> {
+        self.out.finish()
+    }
+
+    /// Fails if the room did not suffice.
+    pub fn check(&self) -> Result<()> {
+        self.out.check()
     }
 
     /// Whether nothing is in the line.
@@ -44,6 +57,7 @@ impl Page {
         let mut breaks = false;
         for (at, line) in lines.iter().enumerate() {
             if at > 0 {
+                self.check()?;
                 self.line_break();
                 self.write_indent();
             }
@@ -108,7 +122,7 @@ impl Page {
     }
 
     pub fn put(&mut self, text: &[u8]) {
-        self.out.write(text);
+        self.out.push(text);
         self.column += text.iter().filter(|byte| (**byte).cast_signed() >= -0x40).count().cast_signed();
     }
 
@@ -117,24 +131,8 @@ impl Page {
     }
 
     pub fn put_break(&mut self, line_break: &[u8]) {
-        self.out.write(line_break);
+        self.out.push(line_break);
         self.column = 0;
         self.indention = true;
-    }
-}
-
-/// What is written: a copy that is left behind when it grows is wiped.
-#[derive(Default)]
-struct Output(Plaintext);
-
-impl Output {
-    fn write(&mut self, bytes: &[u8]) {
-        let old = self.0.bytes_mut();
-        if old.capacity() - old.len() < bytes.len() {
-            let mut new = Vec::with_capacity((old.len() + bytes.len()).max(512) * 2);
-            new.extend_from_slice(old);
-            self.0 = new.into();
-        }
-        self.0.bytes_mut().extend_from_slice(bytes);
     }
 }

@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::HashMap, mem};
 use crate::failure::Result;
 
 use super::{
+    comments::MAX_COMMENT,
     fault,
     resolve::{STANDARD_TAGS, Tag},
     scanner::{Kind, Scanner, Token},
@@ -23,6 +24,12 @@ pub(super) struct Comments {
     pub line: Vec<u8>,
     /// Below it.
     pub foot: Vec<u8>,
+}
+
+impl Comments {
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.line.is_empty() && self.foot.is_empty()
+    }
 }
 
 /// What is written before a node.
@@ -115,6 +122,10 @@ impl<'a> Parser<'a> {
                 join(&mut self.pending.head, comment.head);
                 join(&mut self.pending.foot, comment.foot);
                 join(&mut self.pending.line, comment.line);
+            }
+            let Comments { head, line, foot } = &self.pending;
+            if head.len().max(line.len()).max(foot.len()) > MAX_COMMENT {
+                return Err(fault(mark.line, "too many comments in a row"));
             }
         }
         Ok((kind, mark))

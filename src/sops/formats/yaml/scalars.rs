@@ -1,8 +1,8 @@
 //! Scalars of the four kinds: plain, in single or double quotes, and block scalars.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem};
 
-use crate::failure::Result;
+use crate::{failure::Result, plaintext::Plaintext};
 
 use super::{
     fault,
@@ -14,12 +14,12 @@ struct Gather<'a> {
     input: &'a [u8],
     piece: &'a [u8],
     from: usize,
-    copy: Vec<u8>,
+    copy: Plaintext,
 }
 
 impl<'a> Gather<'a> {
     fn new() -> Self {
-        Self { input: b"", piece: b"", from: 0, copy: Vec::new() }
+        Self { input: b"", piece: b"", from: 0, copy: Plaintext::default() }
     }
 
     /// Adds the input from here to there, where `input` is all of it.
@@ -43,9 +43,9 @@ impl<'a> Gather<'a> {
             return;
         }
         if self.copy.is_empty() {
-            self.copy.extend_from_slice(self.piece);
+            self.copy.push(self.piece);
         }
-        self.copy.extend_from_slice(text);
+        self.copy.push(text);
     }
 
     /// Adds line breaks by the rules of folding: one becomes a space, of several the first is dropped.
@@ -60,8 +60,12 @@ impl<'a> Gather<'a> {
         }
     }
 
-    fn finish(self) -> Cow<'a, [u8]> {
-        if self.copy.is_empty() { Cow::Borrowed(self.piece) } else { Cow::Owned(self.copy) }
+    fn finish(mut self) -> Cow<'a, [u8]> {
+        if self.copy.is_empty() {
+            Cow::Borrowed(self.piece)
+        } else {
+            Cow::Owned(mem::take(self.copy.bytes_mut()))
+        }
     }
 }
 

@@ -270,7 +270,7 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         let scanned_from = self.cursor.mark;
-        self.skip_to_token();
+        self.skip_to_token()?;
         self.unindent_to(self.cursor.mark.column, scanned_from);
 
         let here = self.cursor.mark;
@@ -446,7 +446,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over blanks, line breaks and comments.
-    fn skip_to_token(&mut self) {
+    fn skip_to_token(&mut self) -> Result<()> {
         let scanned_from = self.cursor.mark;
         loop {
             let tabs_too = self.flow_level > 0 || !self.key_allowed;
@@ -455,10 +455,10 @@ impl<'a> Scanner<'a> {
             }
             self.lift_entry_comment();
             if self.cursor.at(0) == b'#' {
-                self.scan_comments(scanned_from);
+                self.scan_comments(scanned_from)?;
             }
             if self.cursor.take_break().is_empty() {
-                return;
+                return Ok(());
             }
             if self.flow_level == 0 {
                 self.key_allowed = true;

@@ -43,7 +43,8 @@ fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>> {
 /// Characters that go on a flow scalar of any kind.
 const ORDINARY: [bool; 256] = byte_set(b'!', b'~', b"#:?,[]{}'\"\\");
 
-fn line_of(text: &[u8], at: usize) -> isize {
+/// The line on which that byte stands, from 0.
+pub(super) fn line_of(text: &[u8], at: usize) -> isize {
     text.iter().take(at).filter(|byte| **byte == b'\n').count().cast_signed()
 }
 

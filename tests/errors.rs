@@ -128,6 +128,12 @@ fn command_lines() {
         (&["initrd"], "append, expect, list, verify or remove?"),
         (&["initrd", "append", "file"], "--manifest is missing"),
         (&["keys", "--identiy", "x"], "unknown option --identiy"),
+        (&["keys", "new"], "where to? -o FILE"),
+        (
+            &["check", "--recipient", "AGE-SECRET-KEY-1", "manifest.json"],
+            "what was given as a recipient is none",
+        ),
+        (&["check", "--recipients-file", "key.txt", "manifest.json"], "given by: key.txt, line"),
     ] {
         desk.check(line, 2, &[part, "fix: "]);
     }

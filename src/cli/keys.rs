@@ -6,7 +6,7 @@ use lexopt::{Arg, Parser};
 
 use crate::{
     commands::keys::{Action, list},
-    failure::Result,
+    failure::{Kind, Result},
 };
 
 #[cfg(not(feature = "key-tools"))]
@@ -30,6 +30,13 @@ Options of list:
 
 /// What the arguments behind `keys` ask for.
 pub(super) fn parse(parser: &mut Parser) -> Result<Invocation> {
+    words(parser).map_err(|failure| match failure.kind {
+        Kind::Usage => failure.fix("see `forestage keys --help`"),
+        _ => failure,
+    })
+}
+
+fn words(parser: &mut Parser) -> Result<Invocation> {
     let word = parser.try_raw_args().and_then(|rest| rest.peek().map(OsStr::to_owned));
     match word.as_ref().and_then(|word| word.to_str()) {
         Some("list") => {
@@ -84,6 +91,6 @@ pub(super) fn help() -> String {
 pub(super) fn help_or_unexpected(argument: &Arg) -> Result<Invocation> {
     match argument {
         Arg::Short('h') | Arg::Long("help") => Ok(Invocation::Print(help())),
-        other => Err(unexpected(other).fix("see `forestage keys --help`")),
+        other => Err(unexpected(other)),
     }
 }

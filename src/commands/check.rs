@@ -26,6 +26,7 @@ use crate::{
 use super::{
     Status,
     console::Console,
+    recipients,
     report::{Outcome, Report, State},
 };
 
@@ -185,18 +186,12 @@ fn opens_for(file: &SopsFile, recipients: &BTreeSet<String>) -> Result<()> {
     Err(Failure::new("the file does not open for the recipients that were given")
         .fact("given", super::report::few(&wanted))
         .fact("encrypted to", super::report::few(&encrypted_to))
-        .fix("add one of the given recipients to .sops.yaml, then: sops updatekeys FILE"))
+        .fix("add one of the given recipients to .sops.yaml, then run sops updatekeys on the file"))
 }
 
 fn recipients(options: &Options) -> Result<BTreeSet<String>> {
-    let mut recipients = BTreeSet::new();
-    recipients.extend(options.recipients.iter().map(|text| keys::canonical(text)));
-    for path in &options.recipients_files {
-        let text = input::read(path, 1 << 20)?;
-        let text = String::from_utf8_lossy(&text);
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        recipients.extend(lines.map(keys::canonical));
-    }
+    let given = recipients::given(&options.recipients, &options.recipients_files)?;
+    let mut recipients: BTreeSet<_> = given.iter().map(|given| keys::canonical(&given.name)).collect();
     // An ssh key also opens what is encrypted to its age conversion.
     let converted: Vec<_> = recipients.iter().filter_map(|text| keys::ssh::to_age(text)).collect();
     recipients.extend(converted);

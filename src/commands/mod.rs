@@ -6,6 +6,7 @@ pub mod decrypt;
 pub mod initrd;
 pub mod install;
 pub mod keys;
+mod recipients;
 pub mod report;
 pub mod stage1;
 #[cfg(feature = "status")]

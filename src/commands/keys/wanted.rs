@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    commands::recipients,
     failure::{Failure, Kind, Result},
     input, keys,
     sops::{
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-/// The largest `.sops.yaml` and list of recipients, in bytes.
+/// The largest `.sops.yaml`, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 
 /// How far up sops looks.
@@ -60,20 +61,7 @@ pub(super) struct Choice {
 impl Source {
     /// The recipients on the command line and in files.
     pub(super) fn given(texts: &[String], files: &[PathBuf]) -> Result<Self> {
-        let mut recipients = Vec::new();
-        for text in texts {
-            recipients.push(recipient(text, "--recipient")?);
-        }
-        for path in files {
-            let text = input::read(path, MAX_SIZE)?;
-            let text = String::from_utf8_lossy(&text);
-            for (at, line) in text.lines().map(str::trim).enumerate() {
-                if !line.is_empty() && !line.starts_with('#') {
-                    let place = format!("{}, line {}", path.display(), at.saturating_add(1));
-                    recipients.push(recipient(line, &place)?);
-                }
-            }
-        }
+        let recipients = recipients::given(texts, files)?;
         if recipients.is_empty() {
             return Err(Failure::new("the list of recipients is empty").kind(Kind::Usage));
         }
@@ -139,15 +127,6 @@ impl Rules {
         })?;
         Ok(Choice { wanted, config: Some(config), is_unusual: self.is_said || self.usual.is_none() })
     }
-}
-
-fn recipient(text: &str, place: &str) -> Result<Recipient> {
-    Recipient::of_text(text).ok_or_else(|| {
-        Failure::new("what was given as a recipient is none")
-            .kind(Kind::Usage)
-            .fact("given by", place)
-            .fix("give an age recipient, an ssh public key, a fingerprint, an ARN or the URL of a key")
-    })
 }
 
 /// The first `.sops.yaml` in the directory or above it.

@@ -360,7 +360,9 @@ fn without_a_good_index_everything_is_named_and_nothing_unchecked_stays() {
     const INDEX: &str = "/.forestage/segment.json";
     let flip = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
-        bytes[40] ^= 1;
+        // Behind the blanks, which tell nothing.
+        let text = bytes.iter().position(|byte| *byte != b' ').unwrap();
+        bytes[text + 40] ^= 1;
         fs::write(path, bytes).unwrap();
     };
     let cut = |path: &Path| fs::write(path, &fs::read(path).unwrap()[..100]).unwrap();

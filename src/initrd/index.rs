@@ -123,10 +123,18 @@ impl Index {
     /// [`Unreadable`] if it is not exactly what [`to_json`](Self::to_json) writes for some valid index.
     pub fn from_json(text: &[u8]) -> Result<Self, Unreadable> {
         let (blank, text) = text.split_at_checked(BLANK).ok_or(Unreadable::Malformed)?;
-        let text = std::str::from_utf8(text).map_err(|_| Unreadable::Malformed)?;
         if blank.iter().any(|byte| *byte != b' ') {
             return Err(Unreadable::Malformed);
         }
+        Self::behind_blanks(text)
+    }
+
+    /// Reads what is behind the first [`BLANK`] bytes: stage 1 has no time for the others, which tell it nothing.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn behind_blanks(text: &[u8]) -> Result<Self, Unreadable> {
+        let text = std::str::from_utf8(text).map_err(|_| Unreadable::Malformed)?;
         let mut text = Cursor { all: text, rest: text };
         let version = text.word("{\"version\":").and_then(|()| text.number()).ok_or(Unreadable::Malformed)?;
         if version != VERSION {

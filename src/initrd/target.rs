@@ -137,7 +137,13 @@ impl<'a> Target<'a> {
             self.file.write_all_at(behind, start.saturating_add(segment.len() as u64))?;
             self.file.sync_all()?;
             self.file.write_all_at(magic, start)?;
-            self.file.sync_data()
+            self.file.sync_data()?;
+            // Otherwise nobody would boot what was written, and nobody say so.
+            if is_at(&self.file, self.path) {
+                Ok(())
+            } else {
+                Err(io::Error::other("it was removed meanwhile, or replaced by another file"))
+            }
         };
         write().map_err(|error: io::Error| {
             let failure = self.failed("append to", &error);
@@ -368,6 +374,11 @@ mod tests {
         fs::rename(place.join("new"), &path).unwrap();
         let new = Target::open(&path, Duration::ZERO).unwrap().unwrap();
         assert!(!is_at(&old.file, &path) && is_at(&new.file, &path));
+        let survey = survey(&old.file, &path, None).unwrap();
+        let cut = Cutting::of(&survey, &*old.file, &path, &mut Vec::new()).unwrap();
+        let failure = old.append(&survey, &cut, &sample(), &[]).unwrap_err().to_string();
+        assert!(failure.contains("replaced by another file"), "{failure}");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
         fs::remove_dir_all(place).unwrap();
     }
 }

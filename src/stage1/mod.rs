@@ -17,6 +17,7 @@ mod walk;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
+    fs::File,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     rc::Rc,
@@ -34,7 +35,8 @@ use crate::{
     generation::remove_tree,
     initrd::{
         HOME, SOURCES, STAGED,
-        index::{Index, Landed, Unreadable},
+        cpio::ReadAt,
+        index::{BLANK, Index, Landed, Unreadable},
         layout::{INDEX_MAX, INDEX_PATH},
     },
     root::Root,
@@ -117,14 +119,11 @@ fn index(walk: &Walk) -> Result<Option<Index>> {
     let Some(size) = size.filter(|_| check::kind(&about) == S_IFREG) else {
         return Err(failed(&"it is no regular file of at most 16 MiB"));
     };
-    let mut text = Vec::new();
-    let file = check::open(&home, name).map_err(|error| failed(&error))?;
-    check::each_chunk(&file, size, |chunk| {
-        text.extend_from_slice(chunk);
-        Ok(())
-    })
-    .map_err(|error| failed(&error))?;
-    Index::from_json(&text).map(Some).map_err(|unreadable| match unreadable {
+    let file = File::from(check::open(&home, name).map_err(|error| failed(&error))?);
+    let mut text = vec![0; (size as usize).saturating_sub(BLANK)];
+    let got = file.fill_at(&mut text, BLANK as u64).map_err(|error| failed(&error))?;
+    text.truncate(got);
+    Index::behind_blanks(&text).map(Some).map_err(|unreadable| match unreadable {
         Unreadable::Malformed => Failure::new("the segment of this initrd is damaged").fix(FIX),
         Unreadable::Version(version) => Failure::new(format!(
             "the segment of this initrd has version {version}, which this forestage does not know"

@@ -64,19 +64,9 @@ let
       "msdos"
     ]
     && (masks == [ ] || !(lib.all closed masks));
-  bootPaths =
-    if boot.loader.grub.enable then
-      map (m: m.path) boot.loader.grub.mirroredBoots
-    else
-      [
-        (
-          if (boot.loader.systemd-boot.xbootldrMountPoint or null) != null then
-            boot.loader.systemd-boot.xbootldrMountPoint
-          else
-            boot.loader.efi.efiSysMountPoint
-        )
-      ];
-  openBoot = lib.filter (fs: fs != null && fs.mountPoint != "/" && openMasks fs) (map fileSystemOf bootPaths);
+  openBoot = lib.filter (fs: fs != null && fs.mountPoint != "/" && openMasks fs) (
+    map fileSystemOf (import ./lib/boot-directories.nix boot.loader)
+  );
 
   inStore =
     file: builtins.isPath file || lib.hasPrefix builtins.storeDir (toString file);

@@ -43,15 +43,7 @@ let
     else
       text;
 
-  # Where initrds go.
-  loader = config.boot.loader;
-  bootDirectories =
-    if loader.grub.enable then
-      map (boot: boot.path) loader.grub.mirroredBoots
-    else if (loader.systemd-boot.xbootldrMountPoint or null) != null then
-      [ loader.systemd-boot.xbootldrMountPoint ]
-    else
-      [ loader.efi.efiSysMountPoint ];
+  bootDirectories = import ./boot-directories.nix config.boot.loader;
 
   inInitrd = lib.optionalString initrd.exists ''
     ${check "initrd" initrd.manifest}

@@ -1,9 +1,58 @@
-# Options that secrets and templates have in common beyond those of sops-nix.
+# Options that secrets and templates have in common.
 { lib }:
 let
   inherit (lib) mkOption types;
 in
 {
+  # Who may read it. sops-nix takes strings of another type for templates than for secrets.
+  ownership =
+    {
+      entry,
+      users,
+      string,
+    }:
+    {
+      owner = mkOption {
+        type = types.nullOr string;
+        default = null;
+        description = "Owner by name; only with `uid` 0.";
+      };
+      uid = mkOption {
+        type = types.nullOr types.int;
+        default = 0;
+        description = "Owner by number, when `owner` is null; no such user need exist.";
+      };
+      group = mkOption {
+        type = types.nullOr string;
+        default = if entry.owner != null then users.${entry.owner}.group else null;
+        defaultText = lib.literalMD "the group of `owner`";
+        description = "Group by name; only with `gid` 0.";
+      };
+      gid = mkOption {
+        type = types.nullOr types.int;
+        default = 0;
+        description = "Group by number, when `group` is null; no such group need exist.";
+      };
+    };
+
+  # `what` has changed.
+  units =
+    what:
+    lib.mapAttrs'
+      (
+        verb: name:
+        lib.nameValuePair name (mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          example = [ "sshd.service" ];
+          description = "Units to ${verb} when ${what} has changed.";
+        })
+      )
+      {
+        restart = "restartUnits";
+        reload = "reloadUnits";
+      };
+
   # `kind` is what the descriptions call it; `entry` its configuration.
   initrd =
     { kind, entry }:

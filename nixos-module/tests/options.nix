@@ -43,7 +43,7 @@ let
     "sops.secrets.<name>.key" = "list indices, and keys that contain `/`; scalars of every type";
     "sops.secrets.<name>.path" = "a file there that is not ours is kept, and an error";
     "sops.validateSopsFiles" = "also refuses files that are not encrypted";
-    "sops.templates.<name>.name" = "may differ from the attribute when templates use the secret";
+    "sops.secrets.<name>.name" = "may differ from the attribute when templates use the secret";
     "sops.age.generateKey" = "with systemd activation, a unit that waits for the file system of the key";
     "sops.age.sshKeyPaths" = "opens files for `ssh-ed25519` recipients too";
   };

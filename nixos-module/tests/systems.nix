@@ -239,6 +239,14 @@ let
       boot.initrd.secrets."/x" = "/y";
       boot.initrd.secrets."/z" = "${evaluation.pkgs.writeText "z" ""}";
     };
+    units = {
+      imports = [
+        sops
+        systemd
+      ]
+      ++ (import ./stubs evaluation.tree).userborn;
+      services.userborn.enable = true;
+    };
     ownIdentities = {
       imports = [ own ];
       sops.initrd.age.keyFile = "/var/lib/initrd.txt";
@@ -442,12 +450,12 @@ in
       expected = builtins.unsafeDiscardStringContext "${configs.own.system.build.initialRamdisk}/initrd";
     };
     "the appender finds what limine keeps" = {
-      actual = map (config: builtins.match ".* --kept ([^ ]*) .*" (lib.replaceStrings [ "\n" ] [ " " ] config.system.build.initialRamdiskSecretAppender.text)) [
+      actual = map (config: builtins.match ".* --kept ([^ ]*) .*" (lib.replaceStrings [ "\n" "'" ] [ " " "" ] config.system.build.initialRamdiskSecretAppender.text)) [
         configs.limine
         configs.migrated
       ];
       expected = [
-        [ "'/boot/limine/kernels'" ]
+        [ "/boot/limine/kernels" ]
         null
       ];
     };
@@ -584,6 +592,26 @@ in
         }
       ];
     };
+    "a target in every mode" = {
+      actual = map (config: { inherit (config.systemd.targets.sops-secrets) wantedBy wants after; }) [
+        configs.none
+        configs.units
+      ];
+      expected =
+        map
+          (units: {
+            wantedBy = [ "sysinit.target" ];
+            wants = units;
+            after = units;
+          })
+          [
+            [ ]
+            [
+              "sops-install-secrets.service"
+              "sops-install-secrets-for-users.service"
+            ]
+          ];
+    };
     "identities of the initrd are apart" = {
       actual = {
         initrd = (manifestOf configs.ownIdentities).ageKeyFile;
@@ -626,7 +654,8 @@ in
         hook = [ "forestage" ];
         wrapped = [
           false
-          true
+          # Where the tree has the hook, nobody needs the wrapper.
+          (checked.imports != [ ])
           false
         ];
       };

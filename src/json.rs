@@ -2,7 +2,7 @@
 //!
 //! sops files, the manifest, boot.json and `--json` output pass through here, so that what Go accepts is accepted
 //! and what it escapes is escaped. Reading keeps member order and duplicates; what is not UTF-8 and lone
-//! surrogates become U+FFFD, as in Go. The only deviation is the nesting limit: 1000 instead of 10,000. Errors
+//! surrogates become U+FFFD, as in Go. The only deviation is the nesting limit: what the stack allows. Errors
 //! name line and column (in bytes, from 1), never content.
 
 mod parse;
@@ -11,7 +11,7 @@ mod write;
 
 use crate::plaintext::Plaintext;
 
-pub use parse::{MAX_DEPTH, parse, parse_prefix};
+pub use parse::{parse, parse_prefix};
 pub use place::Place;
 pub use write::Writer;
 

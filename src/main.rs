@@ -10,15 +10,21 @@ use forestage::{
     commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1},
     confine,
     failure::{Failure, Result},
-    plaintext,
+    plaintext, stack,
 };
 use zeroizing_alloc::ZeroAlloc;
 
 fn main() -> ExitCode {
     confine::core_dumps_off();
-    let status = run();
-    plaintext::wipe_stack();
-    status
+    let work = || {
+        let status = run();
+        plaintext::wipe_stack();
+        status
+    };
+    stack::ordinary(work).unwrap_or_else(|failure| {
+        Console::from_environment("error: ").error(&failure);
+        ExitCode::FAILURE
+    })
 }
 
 #[inline(never)]

@@ -25,6 +25,7 @@ use crate::{
         lookup::{self, Index},
         value::Value,
     },
+    stack,
     template::Placeholders,
 };
 
@@ -44,9 +45,6 @@ pub type Opened = Result<Arc<Plaintext>>;
 
 /// How a file that the manifest names is read: the sops files, each once, and the texts of templates.
 pub type Read<'a> = &'a (dyn Fn(&Path) -> Result<Plaintext> + Sync);
-
-/// A walk over nested values on a worker's stack needs more than musl's 128 KiB; the pages are touched on demand.
-const STACK_SIZE: usize = 8 << 20;
 
 /// The contents of a manifest's secrets and templates, each in the order of the manifest.
 #[derive(Debug)]
@@ -152,7 +150,7 @@ pub fn open(wanted: &[Wanted], read: Read, keyring: &Keyring) -> Vec<Opened> {
         thread::scope(|scope| {
             for _ in 1..parallelism().min(files.len()) {
                 // Without a thread the work is done all the same, only later.
-                drop(thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work));
+                drop(thread::Builder::new().stack_size(stack::ORDINARY).spawn_scoped(scope, work));
             }
             work();
         });
@@ -166,9 +164,11 @@ fn parallelism() -> usize {
 
 fn open_file(path: &Path, wanted: &[Wanted], read: Read, keyring: &Keyring) -> Result<Vec<Opened>> {
     let Some(Wanted { format, .. }) = wanted.first() else { return Ok(Vec::new()) };
-    let file = SopsFile::parse(*format, read(path)?)?;
-    let data_key = keyring.open(&file.metadata)?;
-    Ok(select(file.decrypt(&data_key)?, wanted))
+    stack::for_document(read(path)?, |bytes| {
+        let file = SopsFile::parse(*format, bytes)?;
+        let data_key = keyring.open(&file.metadata)?;
+        Ok(select(file.decrypt(&data_key)?, wanted))
+    })
 }
 
 /// The wanted values of one opened document.

@@ -21,6 +21,7 @@ use crate::{
         recipient,
         value::Value,
     },
+    stack,
 };
 
 use super::{
@@ -148,14 +149,21 @@ fn file_failures<'m>(
 ) -> Failures<'m> {
     let Some(format) = secrets.first().map(|secret| secret.format) else { return Vec::new() };
     let about = |failure: Failure| failure.fact("file", path.display());
-    let file = input::read_file(root, path, input::MAX_SIZE).and_then(|bytes| SopsFile::parse(format, bytes));
-    let file = match file.and_then(|file| opens_for(&file, recipients).map(|()| file)) {
-        Ok(file) => file,
-        Err(failure) => {
-            let failure = about(failure);
-            return secrets.iter().map(|secret| (&secret.placement, failure.clone())).collect();
-        }
-    };
+    let examined = input::read_file(root, path, input::MAX_SIZE).and_then(|bytes| {
+        stack::for_document(bytes, |bytes| {
+            let file = SopsFile::parse(format, bytes)?;
+            opens_for(&file, recipients)?;
+            Ok(missing(&file, secrets))
+        })
+    });
+    let every =
+        |failure: Failure| secrets.iter().map(|secret| (&secret.placement, failure.clone())).collect();
+    let failures: Failures<'m> = examined.unwrap_or_else(every);
+    failures.into_iter().map(|(placement, failure)| (placement, about(failure))).collect()
+}
+
+/// The secrets whose values are not in the file.
+fn missing<'m>(file: &SopsFile, secrets: &[&'m Secret]) -> Failures<'m> {
     let wanted = || secrets.iter().filter_map(|secret| secret.key.as_deref());
     let index = file.documents.first().map(|document| Index::of(document, wanted()));
     let missing = |key: &str| match index.as_ref().map(|index| index.get(key)) {
@@ -166,7 +174,7 @@ fn file_failures<'m>(
         }
         Some(Ok(_)) => None,
     };
-    let failed = |secret: &&'m Secret| Some((&secret.placement, about(missing(secret.key.as_deref()?)?)));
+    let failed = |secret: &&'m Secret| Some((&secret.placement, missing(secret.key.as_deref()?)?));
     secrets.iter().filter_map(failed).collect()
 }
 

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    failure::Result,
+    failure::{Failure, Result},
     input,
     keys::{Access, Keyring},
+    plaintext::Plaintext,
     sops::{SopsFile, formats::Format},
+    stack,
 };
 
 use super::{Status, console::Console};
@@ -52,12 +54,18 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
         files => Keyring::from_files(files),
     }
     .with_access(&options.access);
-    let about = |failure: crate::failure::Failure| failure.fact("file", options.file.display());
     let bytes = input::read(Path::new(&options.file), options.max_size).map_err(|failure| {
         // To sops, too, it is the name of a file.
         let dash = options.file == Path::new("-");
         if dash { failure.fix("for standard input use /dev/stdin, with --format") } else { failure }
     })?;
+    let plaintext = stack::for_document(bytes, |bytes| open(options, format, bytes, &keyring))?;
+    console.print(&plaintext)?;
+    Ok(Status::Done)
+}
+
+fn open(options: &Options, format: Format, bytes: Plaintext, keyring: &Keyring) -> Result<Plaintext> {
+    let about = |failure: Failure| failure.fact("file", options.file.display());
     let guessed = options.input.is_none() && format == Format::Binary;
     let file = SopsFile::parse(format, bytes).map_err(about).map_err(|failure| {
         if guessed {
@@ -70,10 +78,8 @@ pub fn run(options: &Options, console: &Console) -> Result<Status> {
     let data_key = keyring.open(&file.metadata).map_err(about)?;
     let document = file.decrypt(&data_key).map_err(about)?;
     let output = options.output.unwrap_or_else(|| Format::of_path(&options.file));
-    let plaintext = match &options.extract {
-        None => document.emit(output)?,
-        Some(path) => document.emit_extract(path, output)?,
-    };
-    console.print(&plaintext)?;
-    Ok(Status::Done)
+    match &options.extract {
+        None => document.emit(output),
+        Some(path) => document.emit_extract(path, output),
+    }
 }

@@ -4,12 +4,10 @@ use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
     room::{Room, heap},
+    stack,
 };
 
 use super::{Value, plain_prefix};
-
-/// Objects and arrays may nest this deep; deeper is an error.
-pub const MAX_DEPTH: usize = 1000;
 
 /// Reads exactly one value; anything but blanks behind it is an error.
 pub fn parse(text: &[u8]) -> Result<Value> {
@@ -93,8 +91,8 @@ impl<'a> Parser<'a> {
                 self.room.take(heap(text.capacity()))?;
                 Ok(Value::String(text.into()))
             }
-            Some(b'{' | b'[') if depth >= MAX_DEPTH => {
-                Err(self.failure("objects and arrays are nested too deep (limit: 1000)"))
+            Some(b'{' | b'[') if depth >= stack::max_depth() => {
+                Err(self.failure("objects and arrays are nested too deep"))
             }
             Some(b'{') => self.object(depth.saturating_add(1)),
             Some(b'[') => self.array(depth.saturating_add(1)),
@@ -362,8 +360,8 @@ mod tests {
     #[test]
     fn the_depth_is_limited() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
-        assert!(parse(nested(MAX_DEPTH + 1).as_bytes()).is_err());
+        assert!(parse(nested(stack::max_depth()).as_bytes()).is_ok());
+        assert!(parse(nested(stack::max_depth() + 1).as_bytes()).is_err());
         assert!(parse("[".repeat(10_000_000).as_bytes()).is_err());
     }
 

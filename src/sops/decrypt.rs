@@ -7,10 +7,10 @@ use std::mem;
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
+    stack::max_depth,
 };
 
 use super::{
-    MAX_DEPTH,
     cipher::{Cipher, Fault, Path, is_encrypted_comment},
     mac::Mac,
     metadata::Metadata,
@@ -90,8 +90,8 @@ impl Walk<'_> {
 
     fn value(&mut self, value: &mut Value, scope: Scope, depth: usize) -> Result<()> {
         let inner = depth.saturating_add(1);
-        if inner > MAX_DEPTH && matches!(value, Value::Map(_) | Value::List(_)) {
-            return Err(Failure::new(format!("the document is nested deeper than {MAX_DEPTH} levels")));
+        if inner > max_depth() && matches!(value, Value::Map(_) | Value::List(_)) {
+            return Err(Failure::new("the document is nested too deep"));
         }
         let encrypted = self.selector.encrypts(scope);
         match value {
@@ -377,7 +377,7 @@ mod tests {
         let nested = |levels| (0..levels).fold(Value::Null, |inner, _| Value::List(vec![inner]));
         let open =
             |levels| open(vec![pair("k", nested(levels))], &metadata(Selector::default(), &mac_of("")));
-        assert!(open(MAX_DEPTH).is_ok());
-        assert!(open(MAX_DEPTH + 1).is_err());
+        assert!(open(max_depth()).is_ok());
+        assert!(open(max_depth() + 1).is_err());
     }
 }

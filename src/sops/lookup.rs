@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::failure::{Failure, Result};
-
-use super::{
-    MAX_DEPTH,
-    value::{Branch, Entry, Value},
+use crate::{
+    failure::{Failure, Result},
+    stack::max_depth,
 };
+
+use super::value::{Branch, Entry, Value};
 
 /// Where the wanted keys lead in a document.
 ///
@@ -29,7 +29,7 @@ impl<'a> Index<'a> {
         let mut longest = 0;
         for key in wanted {
             longest = longest.max(key.len());
-            let above = key.match_indices('/').take(MAX_DEPTH).filter_map(|(end, _)| key.get(..end));
+            let above = key.match_indices('/').take(max_depth()).filter_map(|(end, _)| key.get(..end));
             found.extend(above.chain([key]).map(|path| (path, None)));
         }
         let mut index = Self { document, found, longest };
@@ -94,7 +94,7 @@ impl<'a> Index<'a> {
     fn missing(&self, key: &str) -> Failure {
         let failure = Failure::new(format!("the key '{key}' cannot be found"));
         // Nothing deeper was looked for.
-        let above: Vec<_> = key.match_indices('/').take(MAX_DEPTH).collect();
+        let above: Vec<_> = key.match_indices('/').take(max_depth()).collect();
         for (end, _) in above.into_iter().rev() {
             let parent = key.get(..end).unwrap_or_default();
             return match self.at(parent) {

@@ -41,9 +41,6 @@ use self::{
     value::{Branch, Value},
 };
 
-/// How deep documents may be nested.
-pub const MAX_DEPTH: usize = 1000;
-
 /// An encrypted file.
 #[derive(Debug)]
 pub struct SopsFile {

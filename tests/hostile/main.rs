@@ -99,6 +99,65 @@ fn many_small_things() {
     }
 }
 
+/// Deep documents open or fail, whatever `ulimit -s` says.
+#[test]
+fn small_stacks() {
+    let desk = Desk::new("small stacks");
+    let key = format!("{DATA}/key.txt");
+    let levels = 9_000;
+    let mut count = 0;
+    for (format, suffix, before, open, close, behind) in [
+        ("yaml", "yaml", "a_unencrypted: ", "[", "]", "\n"),
+        ("yaml", "yaml", "a_unencrypted:\n  ", "- ", "", "\n"),
+        ("yaml", "yaml", "a_unencrypted: ", "{a: ", "}", "\n"),
+        ("json", "json", "{\"a_unencrypted\":", "[", "]", ","),
+        ("json", "json", "{\"a_unencrypted\":", "{\"a\":", "}", ","),
+    ] {
+        let fixture = Fixture::load(format, suffix);
+        let whole = if format == "json" { &fixture.text[1..] } else { &fixture.text };
+        // Nothing is not in the MAC.
+        let text = format!("{before}{}null{}{behind}{whole}", open.repeat(levels), close.repeat(levels));
+        // Without optimisation a level takes nine times the stack.
+        let size = if program::is_optimised() { text.len() as u64 } else { 64 << 20 };
+        fs::write(desk.path("root/input"), text).expect("an input");
+        let input = desk.path("root/input");
+        let input = input.to_str().expect("UTF-8");
+        let manifest = desk.manifest("/input", format);
+        let (manifest, root) = (manifest.to_str().expect("UTF-8"), desk.path("root"));
+        let root = root.to_str().expect("UTF-8");
+        for stack in ["64", "256", "8192"] {
+            let small = format!("ulimit -s {stack}; exec \"$@\"");
+            let starter = ["/bin/sh", "-c", &small, "sh"];
+            let extract = [
+                "decrypt",
+                "--format",
+                format,
+                "--identity",
+                &key,
+                "--extract",
+                "[\"plain_unencrypted\"]",
+                input,
+            ];
+            let extracted = desk.run_behind(&starter, &extract);
+            assert_eq!(
+                extracted.complaints("decrypt", Verdict::Any, size),
+                Vec::<String>::new(),
+                "{format} {stack}"
+            );
+            assert!(extracted.succeeded() && extracted.stdout == b"readable", "{format} {stack}");
+            let checked = desk.run_behind(&starter, &["check", "--decrypt", "--root", root, manifest]);
+            assert_eq!(
+                checked.complaints("check", Verdict::Any, size),
+                Vec::<String>::new(),
+                "{format} {stack}"
+            );
+            assert!(checked.succeeded(), "{format} {stack}");
+            count += 2;
+        }
+    }
+    desk.finish(count);
+}
+
 #[test]
 fn json() {
     format("json", "json", documents::json);

@@ -9,7 +9,7 @@ use crate::{Fixture, Input, desk::Verdict::Any};
 type Form = (&'static str, String, &'static str, String);
 
 /// Each form with small things of these many bytes together.
-fn inputs(forms: Vec<Form>) -> Vec<Input> {
+fn inputs(forms: &[Form]) -> Vec<Input> {
     let sizes: &[usize] = if crate::program::is_optimised() { &[1 << 20, 5 << 20] } else { &[1 << 20] };
     let of_size = |(name, before, thing, behind): &Form, size: usize| {
         let mut text = before.clone();
@@ -35,7 +35,7 @@ pub fn yaml(fixture: &Fixture) -> Vec<Input> {
     let behind = |name, thing| (name, whole.clone(), thing, String::new());
     let (deep, closed) = ("[".repeat(900), "]".repeat(900));
     let (before_ages, ages) = whole.split_once("    age:\n").expect("age");
-    inputs(vec![
+    inputs(&[
         block("nulls", "-\n"),
         block("nulls with CR LF", "-\r\n"),
         block("tildes", "- ~\n"),
@@ -96,7 +96,7 @@ pub fn json(fixture: &Fixture) -> Vec<Input> {
     let list = |name, thing| (name, "{\"a_unencrypted\":[".to_owned(), thing, format!("1],{behind}"));
     let map = |name, thing| (name, "{\"a_unencrypted\":{".to_owned(), thing, format!("\"\":1}},{behind}"));
     let (deep, closed) = ("[".repeat(900), "]".repeat(900));
-    inputs(vec![
+    inputs(&[
         list("nulls", "null,"),
         list("numbers", "1,"),
         list("empty strings", "\"\","),
@@ -117,7 +117,7 @@ pub fn json(fixture: &Fixture) -> Vec<Input> {
 pub fn dotenv(fixture: &Fixture) -> Vec<Input> {
     let whole = &fixture.text;
     let lines = |name, thing| (name, String::new(), thing, whole.clone());
-    inputs(vec![
+    inputs(&[
         lines("empty values without a name", "=\n"),
         lines("empty values", "a=\n"),
         lines("values", "a=b\n"),
@@ -133,7 +133,7 @@ pub fn ini(fixture: &Fixture) -> Vec<Input> {
     let whole = &fixture.text;
     let lines = |name, thing| (name, String::new(), thing, whole.clone());
     let long = "k".repeat(500_000);
-    inputs(vec![
+    inputs(&[
         lines("sections of one name", "[a]\n"),
         lines("sections", "[s@]\n"),
         lines("values of one name", "a=\n"),

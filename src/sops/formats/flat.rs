@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     failure::{Failure, Result},
-    json::{MAX_DEPTH, Value as Json},
+    json::Value as Json,
     plaintext::Plaintext,
     sops::{
         number::{NumberError, parse_float, parse_int},
         value::Branch,
     },
+    stack::ORDINARY_DEPTH,
 };
 
 use super::fields::Decoder;
@@ -142,7 +143,7 @@ fn steps(name: &[u8]) -> std::result::Result<Vec<Step<'_>>, &'static str> {
         let end = separator.map_or(rest.len(), |(at, _)| at);
         let token = rest.get(..end).unwrap_or_default();
         steps.push(if in_list { Step::Index(index(token)?) } else { Step::Key(token) });
-        if steps.len() > MAX_DEPTH {
+        if steps.len() > ORDINARY_DEPTH {
             return Err("nested too deep");
         }
         let Some((at, list)) = separator else { return Ok(steps) };

@@ -8,10 +8,11 @@ use std::{borrow::Cow, collections::HashMap, mem};
 use crate::{
     failure::{Failure, Result},
     room::{Room, heap},
+    stack::max_depth,
 };
 
 use super::{
-    MAX_DEPTH, fault,
+    fault,
     parser::{Comments, Event, Parser, Properties, What},
     pile::Pile,
     resolve::Tag,
@@ -222,7 +223,7 @@ impl<'a> Graph<'a> {
                 self.finish(id, event.comments)?;
                 id
             } else {
-                if open.len() > MAX_DEPTH {
+                if open.len() > max_depth() {
                     return Err(fault(event.line, "nested too deep"));
                 }
                 let (mapping, in_block) = match event.what {

@@ -11,10 +11,10 @@ use crate::{
     plaintext::Plaintext,
     room::Room,
     sops::value::{Branch, Entry, Value},
+    stack::max_depth,
 };
 
 use super::{
-    MAX_DEPTH,
     page::Page,
     resolve,
     strings::is_simple_key,
@@ -153,7 +153,7 @@ impl<'v> Emitter<'v> {
     fn node(&mut self, node: Node<'v>, place: Place, foot: Pending<'v>) -> Result<()> {
         self.page.check()?;
         self.depth += 1;
-        if self.depth > MAX_DEPTH + 2 {
+        if self.depth > max_depth() + 2 {
             return Err(Failure::new("cannot write YAML: nested too deep"));
         }
         match node {

@@ -5,7 +5,7 @@
 //! (which comes where), `page` (lines and indentation), `style` and `strings`.
 //!
 //! Time and memory are linear in the input; aliases may add a bounded amount. What sops reads and this does not:
-//! nesting deeper than [`MAX_DEPTH`], aliases that write out more than [`ALIAS_ALLOWANCE`], a second byte order mark.
+//! nesting deeper than the stack allows, aliases that write out more than [`ALIAS_ALLOWANCE`], a second byte order mark.
 
 mod comments;
 mod composer;
@@ -34,9 +34,6 @@ use crate::{
 
 pub use emit::{emit, emit_value};
 pub use metadata::Node;
-
-/// Deeper nesting is refused.
-const MAX_DEPTH: usize = 1000;
 
 /// How much aliases may write out, in bytes of text plus a charge for each node.
 const ALIAS_ALLOWANCE: usize = 16 << 20;

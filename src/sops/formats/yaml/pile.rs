@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn items_keep_their_numbers() {
         let mut pile = Pile::default();
-        for number in 0..3 * PIECE + 1 {
+        for number in 0..=3 * PIECE {
             assert_eq!(pile.push(number), number);
         }
         for number in [0, 1, PIECE - 1, PIECE, 2 * PIECE, 3 * PIECE] {

@@ -9,10 +9,11 @@ use crate::{
     plaintext::Plaintext,
     room::{Room, heap},
     sops::value::{Branch, Entry, Value},
+    stack::max_depth,
 };
 
 use super::{
-    ALIAS_ALLOWANCE, MAX_DEPTH,
+    ALIAS_ALLOWANCE,
     composer::{Document, Graph, Id, Kind, Lines, Node},
     resolve::{self, Meaning, Tag},
 };
@@ -25,7 +26,7 @@ pub(super) enum Scalar<'n> {
 }
 
 /// Meaning and text of a scalar; `!!binary` is decoded.
-pub(super) fn scalar<'n>(tag: Option<Tag>, text: &'n [u8], plain: bool) -> Scalar<'n> {
+pub(super) fn scalar(tag: Option<Tag>, text: &[u8], plain: bool) -> Scalar<'_> {
     let meaning = match tag {
         None if plain => Some(resolve::plain(text)),
         None => Some(Meaning::Text),
@@ -73,7 +74,7 @@ impl<'g, 'a> Grower<'g, 'a> {
     /// The node; charges it to the aliases that we are in.
     pub fn node(&mut self, id: Id, depth: usize) -> Result<&'g Node> {
         let node = self.graph.get(id)?;
-        if depth > MAX_DEPTH {
+        if depth > max_depth() {
             return Err(self.graph.fault(node, "nested too deep"));
         }
         if self.aliases > 0 {

@@ -1,0 +1,132 @@
+//! Room for recursion: values are read, decrypted, written and dropped level by level.
+//!
+//! A thread says how deep it can go. The main thread has what `ulimit -s` gave it; where that is too little the program
+//! runs on a thread of its own, and a document that is nested deep is opened on one that is large enough.
+
+use std::{cell::Cell, io, thread};
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::{
+    failure::{Failure, Result},
+    plaintext::Plaintext,
+};
+
+/// What everything but deep documents needs, and what Linux gives a process.
+pub const ORDINARY: usize = 8 << 20;
+
+/// How deep documents may be nested on an ordinary stack.
+pub const ORDINARY_DEPTH: usize = 1000;
+
+/// How deep sops reads them.
+const MAX_DEPTH: usize = 10_000;
+
+/// What a level takes at most, where it takes most. Pages are touched on demand.
+const LEVEL: usize = if cfg!(debug_assertions) { 16 << 10 } else { 4 << 10 };
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(ORDINARY_DEPTH) };
+}
+
+/// How deep documents may be nested on this thread.
+#[must_use]
+pub fn max_depth() -> usize {
+    DEPTH.get()
+}
+
+/// Does the `work` of the whole program, on another stack if this one is too small.
+pub fn ordinary<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    match getrlimit(Resource::RLIMIT_STACK) {
+        Ok((soft, _)) if soft < ORDINARY as u64 => on(ORDINARY, work),
+        _ => Ok(work()),
+    }
+}
+
+/// Does `work` that goes through a document with this text, on a large stack if the document may be nested deep.
+pub fn for_document<T: Send>(text: Plaintext, work: impl FnOnce(Plaintext) -> Result<T> + Send) -> Result<T> {
+    if deepest(&text) <= ORDINARY_DEPTH {
+        return work(text);
+    }
+    on(MAX_DEPTH * LEVEL, || {
+        DEPTH.set(MAX_DEPTH);
+        work(text)
+    })?
+}
+
+fn on<T: Send>(size: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let cannot =
+        |error: io::Error| Failure::new(format!("cannot get a stack of {} MiB: {error}", size >> 20));
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(size).spawn_scoped(scope, work).map_err(cannot)?;
+        thread.join().map_err(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// A number of levels that the text hardly exceeds: twice the brackets that are open at once (a pair in brackets is a
+/// level too), and twice the columns of a line's first word (a list may stand in a mapping at the same column). If a
+/// document is deeper after all, it is refused.
+fn deepest(text: &[u8]) -> usize {
+    let few = ORDINARY_DEPTH / 10;
+    let mut brackets = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if brackets > few {
+        let mut open = 0_usize;
+        brackets = 0;
+        for byte in text {
+            match byte {
+                b'[' | b'{' => open = open.saturating_add(1),
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            brackets = brackets.max(open);
+        }
+    }
+    let mark = |byte: &u8| matches!(byte, b' ' | b'-' | b'?' | b':' | b'\t' | 0);
+    // A long run of marks shows at two places of this distance; most files have none.
+    let step = 2 * few;
+    let mut columns = 2 * step;
+    let mut places = text.iter().step_by(step).map(mark);
+    let mut last = false;
+    if places.any(|here| std::mem::replace(&mut last, here) && here) {
+        columns = text.split(|byte| !mark(byte)).map(<[u8]>::len).max().unwrap_or(0);
+    }
+    2 * (brackets + columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_deep_documents_look_deep() {
+        let deep = |text: &str| deepest(text.as_bytes()) > ORDINARY_DEPTH;
+        for text in [
+            "",
+            &"a: [x, y]\n".repeat(1000),
+            &"a: ENC[x]\n".repeat(1000),
+            &" - ? : ".repeat(20),
+            &"# ------------ - - - -\n".repeat(1000),
+            &"[".repeat(50),
+        ] {
+            assert!(!deep(text), "{text}");
+        }
+        let steps = (0..1000).map(|level| " ".repeat(level)).collect::<Vec<_>>().join("a:\n");
+        for text in [
+            &"[".repeat(1000),
+            &r#"{"a":"#.repeat(1000),
+            &"- ".repeat(1000),
+            &"? ".repeat(1000),
+            &steps,
+            &format!("{}{}", "x".repeat(12_345), "- ".repeat(1000)),
+        ] {
+            assert!(deep(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn deep_documents_get_a_deep_stack() {
+        assert_eq!(max_depth(), ORDINARY_DEPTH);
+        let depth = |text: &[u8]| for_document(text.into(), |_| Ok(max_depth())).unwrap();
+        assert_eq!(depth(b"a: b"), ORDINARY_DEPTH);
+        assert_eq!(depth(&[b'['; 2000]), MAX_DEPTH);
+    }
+}

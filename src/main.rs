@@ -10,7 +10,7 @@ use forestage::{
     commands::{Status, check, console::Console, decrypt, initrd, install, keys, stage1},
     confine,
     failure::{Failure, Result},
-    plaintext, stack,
+    stack,
 };
 use zeroizing_alloc::ZeroAlloc;
 
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     confine::core_dumps_off();
     let work = || {
         let status = run();
-        plaintext::wipe_stack();
+        stack::wipe();
         status
     };
     stack::ordinary(work).unwrap_or_else(|failure| {

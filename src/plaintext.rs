@@ -40,16 +40,6 @@ impl Drop for Plaintext {
     }
 }
 
-/// Wipes what functions that have returned left on the stack: hashes and curves move their state about. Worker threads
-/// need it not: their stacks go with them.
-#[inline(never)]
-#[expect(clippy::large_stack_arrays, reason = "the stack is what it is about")]
-pub fn wipe_stack() {
-    // Deeper than all but the strangest documents go. Not `zeroize`, which writes byte by byte.
-    let mut left = [0_u8; 64 << 10];
-    black_box(&mut left);
-}
-
 impl From<Vec<u8>> for Plaintext {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes)

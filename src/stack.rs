@@ -1,9 +1,16 @@
-//! Room for recursion: values are read, decrypted, written and dropped level by level.
+//! Room for recursion: values are read, decrypted, written and dropped level by level. And what is left there: hashes and
+//! curves move their state about.
 //!
 //! A thread says how deep it can go. The main thread has what `ulimit -s` gave it; where that is too little the program
 //! runs on a thread of its own, and a document that is nested deep is opened on one that is large enough.
 
-use std::{cell::Cell, io, thread};
+use std::{
+    cell::Cell,
+    hint::black_box,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -60,6 +67,31 @@ fn on<T: Send>(size: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
         let thread = thread::Builder::new().stack_size(size).spawn_scoped(scope, work).map_err(cannot)?;
         thread.join().map_err(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Whether [`goes_deep`].
+static DEEP: AtomicBool = AtomicBool::new(false);
+
+/// What follows leaves secrets deeper on the stack than files, age keys and ssh-ed25519 keys do.
+pub fn goes_deep() {
+    DEEP.store(true, Ordering::Relaxed);
+}
+
+/// Wipes what functions that have returned left on the stack. Threads need it not: their stacks go with them.
+pub fn wipe() {
+    // A page that nobody has touched costs two microseconds: less is wiped where that is surely enough.
+    if DEEP.load(Ordering::Relaxed) || cfg!(debug_assertions) {
+        wipe_bytes::<{ 64 << 10 }>();
+    } else {
+        wipe_bytes::<{ 24 << 10 }>();
+    }
+}
+
+/// Not by `zeroize`, which writes byte by byte.
+#[inline(never)]
+fn wipe_bytes<const LENGTH: usize>() {
+    let mut left = [0_u8; LENGTH];
+    black_box(&mut left);
 }
 
 /// A number of levels that the text hardly exceeds: twice the brackets that are open at once (a pair in brackets is a

@@ -16,6 +16,8 @@ use sha3::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::stack;
+
 use super::{
     age::agree,
     age_file::{Damage, FileKey, Stanza, Unwrap, open_aead},
@@ -58,6 +60,7 @@ impl PostQuantum {
     }
 
     fn new(seed: Zeroizing<[u8; 32]>) -> Self {
+        stack::goes_deep();
         Self { seed, keys: OnceLock::new() }
     }
 

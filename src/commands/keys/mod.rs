@@ -22,7 +22,7 @@ mod updatekeys;
 #[cfg(feature = "key-tools")]
 mod wanted;
 
-use crate::failure::Result;
+use crate::{failure::Result, stack};
 
 use super::{Status, console::Console};
 
@@ -53,6 +53,7 @@ pub enum Action {
 
 /// Runs a subcommand.
 pub fn run(action: &Action, console: &Console) -> Result<Status> {
+    stack::goes_deep();
     match action {
         Action::List(options) => list::run(options, console),
         #[cfg(feature = "key-tools")]

@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::stack;
+
 use super::{
     Reason, armor, contents,
     key::{Key, Part, algorithm},
@@ -77,6 +79,7 @@ pub fn open<'k>(
     keys: impl IntoIterator<Item = &'k Key, IntoIter: Clone>,
     message: &[u8],
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Reason> {
+    stack::goes_deep();
     if message.len() > MAX_MESSAGE {
         return Err(format!("it has more than {MAX_MESSAGE} bytes").into());
     }

@@ -20,6 +20,7 @@ use std::{
 use crate::{
     keys::reason::{Reason, Remedy},
     plaintext::Plaintext,
+    stack,
 };
 
 use self::{given::Given, terminal::Terminal};
@@ -129,6 +130,7 @@ impl Passphrases {
         what: &str,
         mut open: impl FnMut(&[u8]) -> Result<T, Refused>,
     ) -> Result<T, Reason> {
+        stack::goes_deep();
         let mut state = self.state();
         if let Some(reason) = state.failed.get(what) {
             return Err(reason.clone());

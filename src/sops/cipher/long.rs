@@ -23,7 +23,7 @@ use super::{Aes, BLOCK, Block, Cipher, Fault, Form, Path, Type, decode_base64, l
 const LONG: usize = 1 << 20;
 
 /// Bytes of base64 that are decoded at a time; they give whole blocks.
-const PIECE: usize = 1 << 18;
+const PIECE: usize = 1 << 19;
 
 impl Cipher {
     /// Decrypts `text` in place if it is a long string, and takes the plaintext into `mac`. Gives `false`, and has

@@ -13,19 +13,24 @@ pub struct Reason {
 
 /// What helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(all(feature = "openpgp", feature = "passphrase", feature = "plugins")), expect(dead_code))]
 pub enum Remedy {
     /// A passphrase, which nobody gave, or a wrong one.
+    #[cfg(feature = "passphrase")]
     Passphrase,
     /// Somebody who answers the questions of a plugin.
+    #[cfg(feature = "plugins")]
     Answer,
     /// This plugin, which is not here.
+    #[cfg(feature = "plugins")]
     Plugin(String),
     /// This program, which should be gpg and is not here.
+    #[cfg(feature = "openpgp")]
     Gpg(String),
     /// An OpenPGP key of a GnuPG home, without its passphrase.
+    #[cfg(feature = "openpgp")]
     Unlock,
     /// The GnuPG home of an OpenPGP key, which was exported with its passphrase.
+    #[cfg(feature = "openpgp")]
     Home,
     /// The private key, where a public one is.
     Private,
@@ -61,19 +66,26 @@ impl Reason {
     #[must_use]
     pub fn next_step(&self, about: &str) -> Option<String> {
         Some(match self.remedy.as_ref()? {
+            #[cfg(feature = "passphrase")]
             Remedy::Passphrase => "give the passphrase with --passphrase-file or the systemd credential \
                                    forestage.passphrase, or answer when asked on a terminal"
                 .to_owned(),
+            #[cfg(feature = "plugins")]
             Remedy::Answer => {
                 "run it on a terminal and without --no-prompt, where the plugin's question can be answered"
                     .to_owned()
             }
+            #[cfg(feature = "plugins")]
             Remedy::Plugin(plugin) => format!("install {plugin}, or name its directory with --plugin-path"),
+            #[cfg(feature = "openpgp")]
             Remedy::Gpg(gpg) if gpg.contains('/') => "correct the path in SOPS_GPG_EXEC".to_owned(),
+            #[cfg(feature = "openpgp")]
             Remedy::Gpg(gpg) => format!("install {gpg}, or name another gpg by its path in SOPS_GPG_EXEC"),
+            #[cfg(feature = "openpgp")]
             Remedy::Unlock => {
                 format!("let gpg-agent remember the passphrase, or take it off: gpg --passwd {about}")
             }
+            #[cfg(feature = "openpgp")]
             Remedy::Home => format!(
                 "give the GnuPG home instead of the exported key, or take the passphrase off (gpg --passwd {about}) and \
                  export it again"

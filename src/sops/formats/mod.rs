@@ -33,8 +33,9 @@ pub struct Parsed {
 
 impl Parsed {
     fn no_metadata() -> Failure {
-        Failure::new("not a sops file: it has no sops metadata")
-            .fix("encrypt it: sops encrypt --in-place FILE")
+        Failure::new("not a sops file: it has no sops metadata").fix(
+            "encrypt it: sops encrypt --in-place FILE (if values begin with ENC[, the end of the file is missing: restore it)",
+        )
     }
 }
 

@@ -239,6 +239,21 @@ let
       boot.initrd.secrets."/x" = "/y";
       boot.initrd.secrets."/z" = "${evaluation.pkgs.writeText "z" ""}";
     };
+    # What other modules of NixOS make of a path.
+    clevisAndOpenvpn =
+      { config, ... }:
+      {
+        imports = [
+          sops
+          systemd
+        ];
+        boot.initrd.luks.devices.root.device = "/dev/vdb";
+        boot.initrd.clevis.enable = true;
+        boot.initrd.clevis.devices.root.secretFile = config.sops.secrets.test_key.path;
+        boot.initrd.network.enable = true;
+        boot.initrd.network.openvpn.enable = true;
+        boot.initrd.network.openvpn.configuration = config.sops.secrets.luks.path;
+      };
     units = {
       imports = [
         sops
@@ -372,6 +387,19 @@ in
           target = "/keys/b/c";
           secret = "ssh/b/c";
           mode = "0400";
+        }
+      ];
+    };
+    "entries of clevis and of openvpn" = {
+      actual = map (file: { inherit (file) target secret; }) (filesOf configs.clevisAndOpenvpn);
+      expected = [
+        {
+          target = "/etc/clevis/root.jwe";
+          secret = "test_key";
+        }
+        {
+          target = "/etc/initrd.ovpn";
+          secret = "luks";
         }
       ];
     };

@@ -20,6 +20,8 @@ pub enum Extracted {
     Text(Plaintext),
     /// A mapping: printed like a file. It takes the place of the first document; the others follow as they are.
     Document(Document),
+    /// A structure of sops itself: printed as one value in YAML, and else as JSON, which INI has without blanks.
+    Structure(Value),
     /// Anything else: printed as one value of the output format.
     Value(Value),
 }
@@ -32,8 +34,10 @@ enum Step<'p> {
 }
 
 impl Document {
-    /// The part at `path`; the whole document if the path is empty. Comments in a list count as elements.
-    pub fn extract(mut self, path: &str) -> Result<Extracted> {
+    /// The part at `path`, to be printed as `output`; the whole document if the path is empty. Comments in a list
+    /// count as elements.
+    pub fn extract(mut self, path: &str, output: Format) -> Result<Extracted> {
+        let structures = Structures { file: self.format, output };
         let steps = steps(path)?;
         if steps.is_empty() {
             return Ok(Extracted::Document(self));
@@ -55,14 +59,11 @@ impl Document {
                     .nth(*at)
                     .ok_or_else(|| missing(path, format!("the list has no element {at}")))?,
                 // sops takes a mapping for a list of its entries, and shows them as they are inside of it.
-                // What it shows of INI is a Go structure of its own; nobody can want that.
-                (Step::Index(at), Value::Map(branch))
-                    if steps.peek().is_none() && self.format != Format::Ini =>
-                {
+                (Step::Index(at), Value::Map(branch)) if steps.peek().is_none() => {
                     let entry = branch.into_iter().nth(*at);
                     let entry =
                         entry.ok_or_else(|| missing(path, format!("the mapping has no entry {at}")))?;
-                    return Ok(Extracted::Value(entry_inside(entry, self.format)));
+                    return Ok(Extracted::Structure(structures.entry(entry)));
                 }
                 (Step::Key(key), _) => {
                     return Err(missing(path, format!("{key:?} is looked for in what is no mapping")));
@@ -78,35 +79,44 @@ impl Document {
                 Extracted::Document(self)
             }
             Value::Str(text) => Extracted::Text(text),
-            comment @ Value::Comment(_) => Extracted::Value(inside(comment, self.format)),
+            comment @ Value::Comment(_) => Extracted::Structure(structures.value(comment)),
             value => Extracted::Value(value),
         })
     }
 }
 
-/// An entry of a mapping as the structure by which sops holds it; its fields are in capitals in JSON.
-fn entry_inside(entry: Entry, format: Format) -> Value {
-    let (key, value) = match entry {
-        Entry::Pair(key, value) => (Value::Str(key.into()), inside(value, format)),
-        Entry::Comment(text) => (inside(Value::Comment(text), format), Value::Null),
-    };
-    let [key_name, value_name] = if format == Format::Json { ["Key", "Value"] } else { ["key", "value"] };
-    Value::Map(vec![Entry::Pair(key_name.into(), key), Entry::Pair(value_name.into(), value)])
+/// Entries and comments as the structures by which sops holds them, in a file of one format shown in another.
+#[derive(Clone, Copy)]
+struct Structures {
+    file: Format,
+    output: Format,
 }
 
-fn inside(value: Value, format: Format) -> Value {
-    let list = |items: Vec<Value>| match items.as_slice() {
-        [] if format == Format::Json => Value::Null,
-        _ => Value::List(items),
-    };
-    match value {
-        Value::Map(branch) => list(branch.into_iter().map(|entry| entry_inside(entry, format)).collect()),
-        Value::List(items) => list(items.into_iter().map(|item| inside(item, format)).collect()),
-        Value::Comment(text) => {
-            let name = if format == Format::Json { "Value" } else { "value" };
-            Value::Map(vec![Entry::Pair(name.into(), Value::Str(text))])
+impl Structures {
+    fn field(self, name: &str, value: Value) -> Entry {
+        let name = if self.output == Format::Yaml { name.to_lowercase() } else { name.to_owned() };
+        Entry::Pair(name.into_bytes(), value)
+    }
+
+    fn entry(self, entry: Entry) -> Value {
+        let (key, value) = match entry {
+            Entry::Pair(key, value) => (Value::Str(key.into()), self.value(value)),
+            Entry::Comment(text) => (self.value(Value::Comment(text)), Value::Null),
+        };
+        Value::Map(vec![self.field("Key", key), self.field("Value", value)])
+    }
+
+    fn value(self, value: Value) -> Value {
+        // Lists that Go never filled are null in JSON; an empty mapping of YAML is one that it made.
+        let nothing = if self.output == Format::Yaml { Value::List(Vec::new()) } else { Value::Null };
+        match value {
+            Value::List(items) if items.is_empty() => nothing,
+            Value::Map(branch) if branch.is_empty() && self.file != Format::Yaml => nothing,
+            Value::Map(branch) => Value::List(branch.into_iter().map(|entry| self.entry(entry)).collect()),
+            Value::List(items) => Value::List(items.into_iter().map(|item| self.value(item)).collect()),
+            Value::Comment(text) => Value::Map(vec![self.field("Value", Value::Str(text))]),
+            value => value,
         }
-        value => value,
     }
 }
 
@@ -195,12 +205,12 @@ mod tests {
 
     #[test]
     fn parts() {
-        let text = |path| match document().extract(path) {
+        let text = |path| match document().extract(path, Format::Yaml) {
             Ok(Extracted::Text(text)) => Some(String::from_utf8(text.to_vec()).unwrap()),
             _ => None,
         };
-        let value = |path| match document().extract(path) {
-            Ok(Extracted::Value(value)) => Some(value),
+        let value = |path| match document().extract(path, Format::Yaml) {
+            Ok(Extracted::Value(value) | Extracted::Structure(value)) => Some(value),
             _ => None,
         };
         assert_eq!(text(r#"["k"]["s"]"#).as_deref(), Some("text"));
@@ -218,14 +228,52 @@ mod tests {
         for path in
             [r#"["m"]"#, "[9]", r#"[0]["k"]"#, "[0][0]", r#"["k"]["s"]["t"]"#, r#"["l"]["k"]"#, r#"["l"][3]"#]
         {
-            assert!(document().extract(path).is_err(), "{path}");
+            assert!(document().extract(path, Format::Yaml).is_err(), "{path}");
         }
     }
 
     #[test]
     fn a_mapping_stands_before_the_other_documents() {
-        let Ok(Extracted::Document(document)) = document().extract(r#"["k"]"#) else { panic!("no mapping") };
+        let Ok(Extracted::Document(document)) = document().extract(r#"["k"]"#, Format::Yaml) else {
+            panic!("no mapping")
+        };
         let keys: Vec<_> = document.branches.iter().map(Vec::len).collect();
         assert_eq!(keys, [2, 1]);
+    }
+
+    /// As sops 3.12.2 prints them.
+    #[test]
+    fn structures_are_those_of_the_output_format() {
+        let map = || Value::Map(vec![pair("e", Value::Map(Vec::new())), pair("l", Value::List(Vec::new()))]);
+        let printed = |file, output| {
+            let branches = vec![vec![Entry::Comment(" c".into()), pair("k", map())]];
+            let print = |path| {
+                let document = Document { format: file, branches: branches.clone(), room: Room::beside(0) };
+                String::from_utf8(document.emit_extract(path, output).unwrap().to_vec()).unwrap()
+            };
+            [print("[0]"), print("[1]")]
+        };
+        let comment = r#"{"Key":{"Value":" c"},"Value":null}"#;
+        let made = r#"{"Key":"k","Value":[{"Key":"e","Value":[]},{"Key":"l","Value":null}]}"#;
+        let unmade = r#"{"Key":"k","Value":[{"Key":"e","Value":null},{"Key":"l","Value":null}]}"#;
+        let lower = "key: k\nvalue:\n    - key: e\n      value: []\n    - key: l\n      value: []\n";
+        for (file, output, pair) in [
+            (Format::Yaml, Format::Ini, made),
+            (Format::Json, Format::Ini, unmade),
+            (Format::Ini, Format::Ini, unmade),
+        ] {
+            assert_eq!(printed(file, output), [comment, pair], "{file:?}");
+            let tabbed =
+                printed(file, Format::Json).map(|text| text.replace(['\n', '\t'], "").replace(": ", ":"));
+            assert_eq!(tabbed, [comment.replace(": ", ":"), pair.to_owned()], "{file:?}");
+            assert_eq!(
+                printed(file, Format::Yaml),
+                ["key:\n    value: ' c'\nvalue: null\n", lower],
+                "{file:?}"
+            );
+        }
+        let document =
+            Document { format: Format::Yaml, branches: vec![vec![pair("k", map())]], room: Room::beside(0) };
+        assert!(document.emit_extract("[0]", Format::Dotenv).is_err());
     }
 }

@@ -154,10 +154,11 @@ impl Document {
     /// What `--extract` prints of it: strings as they are, anything else in that format.
     pub fn emit_extract(self, path: &str, format: Format) -> Result<Plaintext> {
         let (own, room) = (self.format, self.room);
-        match self.extract(path)? {
+        match self.extract(path, format)? {
             Extracted::Text(text) => Ok(text),
             Extracted::Document(document) => document.emit(format),
-            Extracted::Value(value) => {
+            Extracted::Structure(value) if format == Format::Ini => formats::json::emit_compact(&value, room),
+            Extracted::Structure(value) | Extracted::Value(value) => {
                 Self { format: own, branches: Vec::new(), room }.emit_value(&value, format)
             }
         }

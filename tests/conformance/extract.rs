@@ -53,6 +53,10 @@ pub fn add(cases: &mut Vec<Case>) {
             r#"["number"]"#,
             r#"["empty_map"]"#,
             r#"["nothing"]"#,
+            "[0]",
+            "[1]",
+            r#"["map"][0]"#,
+            r#"["list"][0]"#,
         ] {
             for output in Format::ALL.into_iter().filter(|&output| output != format) {
                 checks.push(Check {

@@ -113,7 +113,15 @@ pub fn emit(documents: &[Branch], room: Room) -> Result<Plaintext> {
 /// One value as `--extract` prints it: as in a document, without a newline at the end. (Strings and mappings
 /// do not come here in sops: it prints the one raw and the other as a document.)
 pub fn emit_value(value: &Value, room: Room) -> Result<Plaintext> {
-    let mut writer = Writer::tabbed().in_room(room);
+    emit_by(Writer::tabbed().in_room(room), value)
+}
+
+/// The same without blanks.
+pub fn emit_compact(value: &Value, room: Room) -> Result<Plaintext> {
+    emit_by(Writer::compact().in_room(room), value)
+}
+
+fn emit_by(mut writer: Writer, value: &Value) -> Result<Plaintext> {
     write_value(&mut writer, value)?;
     writer.check()?;
     Ok(writer.finish())

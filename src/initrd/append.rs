@@ -174,7 +174,7 @@ fn segment_of(wanted: &dyn Fn(&Index) -> bool, survey: &Survey) -> Option<(u64, 
 
 /// Takes every segment of ours out of the file at `path`.
 ///
-/// Up to seven zero bytes in front of it stay, unless the pristine initrd `base` is known: nobody else can tell
+/// The zeros in front of it stay, at most 19, unless the pristine initrd `base` is known: nobody else can tell
 /// them from bytes of others.
 pub fn remove(path: &Path, base: Option<&Path>) -> Result<Done> {
     let mut warnings = Vec::new();

@@ -63,33 +63,25 @@ fn on<T: Send>(size: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
 }
 
 /// A number of levels that the text hardly exceeds: twice the brackets that are open at once (a pair in brackets is a
-/// level too), and twice the columns of a line's first word (a list may stand in a mapping at the same column). If a
-/// document is deeper after all, it is refused.
+/// level too), and twice the columns before a line's first word (a list may stand in a mapping at the same column). If a
+/// document is deeper after all, it is refused. In chunks, without a branch for each byte: all files pass through here.
+#[allow(clippy::needless_bitwise_bool)]
 fn deepest(text: &[u8]) -> usize {
-    let few = ORDINARY_DEPTH / 10;
-    let mut brackets = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if brackets > few {
-        let mut open = 0_usize;
-        brackets = 0;
-        for byte in text {
-            match byte {
-                b'[' | b'{' => open = open.saturating_add(1),
-                b']' | b'}' => open = open.saturating_sub(1),
-                _ => {}
-            }
-            brackets = brackets.max(open);
-        }
+    const CHUNK: usize = 64;
+    let (mut open, mut brackets, mut run, mut columns) = (0_usize, 0, 0, 0);
+    for chunk in text.chunks(CHUNK) {
+        let count = |wanted: fn(u8) -> bool| {
+            usize::from(chunk.iter().map(|byte| u8::from(wanted(*byte))).sum::<u8>())
+        };
+        open += count(|byte| (byte == b'[') | (byte == b'{'));
+        brackets = open.max(brackets);
+        open = open.saturating_sub(count(|byte| (byte == b']') | (byte == b'}')));
+        let marks = count(|byte| (byte <= b' ') | (byte == b'-') | (byte == b'?') | (byte == b':'));
+        run = if marks == chunk.len() { run + CHUNK } else { 0 };
+        columns = run.max(columns);
     }
-    let mark = |byte: &u8| matches!(byte, b' ' | b'-' | b'?' | b':' | b'\t' | 0);
-    // A long run of marks shows at two places of this distance; most files have none.
-    let step = 2 * few;
-    let mut columns = 2 * step;
-    let mut places = text.iter().step_by(step).map(mark);
-    let mut last = false;
-    if places.any(|here| std::mem::replace(&mut last, here) && here) {
-        columns = text.split(|byte| !mark(byte)).map(<[u8]>::len).max().unwrap_or(0);
-    }
-    2 * (brackets + columns)
+    // A run may reach into the chunks around it.
+    2 * (brackets + columns + 2 * CHUNK)
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ fn wipe_bytes<const LENGTH: usize>() {
 /// A number of levels that the text hardly exceeds: twice the brackets that are open at once (a pair in brackets is a
 /// level too), and twice the columns before a line's first word (a list may stand in a mapping at the same column). If a
 /// document is deeper after all, it is refused. In chunks, without a branch for each byte: all files pass through here.
+#[expect(clippy::needless_bitwise_bool, reason = "no branches")]
 fn deepest(text: &[u8]) -> usize {
     const CHUNK: usize = 64;
     let (mut open, mut brackets, mut run, mut columns) = (0_usize, 0, 0, 0);

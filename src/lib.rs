@@ -25,6 +25,7 @@ pub mod input; // reading what comes from outside
 pub mod flock; // one process at a time
 pub mod root; // the directory that stands for /
 pub mod stack; // room for recursion
+pub mod listing; // what is in a directory
 pub mod room; // how much memory a file may take
 pub mod plaintext; // bytes that are wiped
 pub mod failure; // what went wrong, with facts and the next step

@@ -10,21 +10,23 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::ffi::OsStrExt,
+        unix::ffi::OsStringExt,
     },
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 use nix::{
-    dir::Dir,
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat},
     sys::stat::{Mode, fstat, fstatat, mkdirat},
     unistd::geteuid,
 };
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    listing,
+};
 
 /// As many symlinks as the kernel follows in one path.
 const MAX_SYMLINKS: u32 = 40;
@@ -102,14 +104,8 @@ impl Root {
     pub fn list(&self, path: &Path) -> Result<Vec<OsString>> {
         let cannot = |error: Errno| Failure::io("list", self.join(path), error);
         let Some(dir) = self.find_dir(path, OFlag::O_RDONLY)? else { return Ok(Vec::new()) };
-        let mut names = Vec::new();
-        for entry in Dir::from_fd(dir).map_err(cannot)?.iter() {
-            let name = OsStr::from_bytes(entry.map_err(cannot)?.file_name().to_bytes()).to_owned();
-            if name != "." && name != ".." {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        let entries = listing::list(dir).map_err(cannot)?.into_iter();
+        Ok(entries.map(|(name, _)| OsString::from_vec(name.into_bytes())).collect())
     }
 
     /// The names in the directory at the absolute `path` with what each is, in no order; none if it does not exist.

@@ -11,7 +11,6 @@ use std::{
 };
 
 use nix::{
-    dir::Type,
     fcntl::{AtFlags, readlinkat},
     libc::{S_IFDIR, S_IFLNK, S_IFREG},
     sys::stat::{FileStat, fstat, fstatat},
@@ -27,6 +26,7 @@ use super::{
 };
 use crate::{
     failure::{Failure, Result},
+    listing::FileType,
     units::Requests,
 };
 
@@ -159,13 +159,13 @@ impl Rest {
     }
 }
 
-fn real_kind(dir: &OwnedFd, path: &[u8], kind: Option<Type>) -> nix::Result<u32> {
+fn real_kind(dir: &OwnedFd, path: &[u8], kind: FileType) -> nix::Result<u32> {
     Ok(match kind {
-        Some(Type::Directory) => S_IFDIR,
-        Some(Type::File) => S_IFREG,
-        Some(Type::Symlink) => S_IFLNK,
-        Some(_) => 0,
-        None => self::kind(&fstatat(dir, path, AtFlags::AT_SYMLINK_NOFOLLOW)?),
+        FileType::Directory => S_IFDIR,
+        FileType::RegularFile => S_IFREG,
+        FileType::Symlink => S_IFLNK,
+        FileType::Unknown => self::kind(&fstatat(dir, path, AtFlags::AT_SYMLINK_NOFOLLOW)?),
+        _ => 0,
     })
 }
 

@@ -13,7 +13,6 @@ use std::{
 
 use nix::{
     NixPath,
-    dir::{Dir, Type},
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2},
     sys::stat::Mode,
@@ -21,6 +20,7 @@ use nix::{
 };
 
 use super::place::generation_number;
+use crate::listing::{self, FileType};
 
 /// Directories inside each other that are removed; deeper ones were not made by us.
 const MAX_DEPTH: u32 = 1000;
@@ -57,7 +57,7 @@ fn is_old(number: u64, current: u64, keep: u64) -> bool {
 
 fn generations(mount: &OwnedFd) -> nix::Result<Vec<u64>> {
     let entries = list(mount, c".")?;
-    let names = entries.iter().filter(|(_, kind)| matches!(kind, None | Some(Type::Directory)));
+    let names = entries.iter().filter(|(_, kind)| matches!(kind, FileType::Unknown | FileType::Directory));
     Ok(names.filter_map(|(name, _)| generation_number(OsStr::from_bytes(name.to_bytes()))).collect())
 }
 
@@ -86,7 +86,7 @@ fn remove_dir(parent: impl AsFd, name: &CStr, depth: u32) -> nix::Result<()> {
         dir => dir?,
     };
     for (entry, kind) in list(&dir, c".")? {
-        let unlinked = if kind == Some(Type::Directory) {
+        let unlinked = if kind == FileType::Directory {
             Err(Errno::EISDIR)
         } else {
             unlinkat(&dir, entry.as_c_str(), UnlinkatFlags::NoRemoveDir)
@@ -100,20 +100,9 @@ fn remove_dir(parent: impl AsFd, name: &CStr, depth: u32) -> nix::Result<()> {
 }
 
 /// What is in the directory `path` below `dir`, without `.` and `..`.
-pub(super) fn list(
-    dir: impl AsFd,
-    path: &(impl NixPath + ?Sized),
-) -> nix::Result<Vec<(CString, Option<Type>)>> {
+pub(super) fn list(dir: impl AsFd, path: &(impl NixPath + ?Sized)) -> nix::Result<Vec<(CString, FileType)>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let dir = Dir::from_fd(openat(dir, path, flags, Mode::empty())?)?;
-    let mut entries = Vec::new();
-    for entry in dir {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            entries.push((entry.file_name().to_owned(), entry.file_type()));
-        }
-    }
-    Ok(entries)
+    listing::list(openat(dir, path, flags, Mode::empty())?)
 }
 
 #[cfg(test)]

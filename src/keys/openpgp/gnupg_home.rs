@@ -8,11 +8,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    os::unix::ffi::{OsStrExt, OsStringExt},
     path::Path,
 };
 
-use nix::{dir::Dir, errno::Errno, fcntl::OFlag};
 use zeroize::Zeroizing;
 
 use crate::{input, plaintext::Plaintext, root::Root};
@@ -139,21 +137,8 @@ fn agent_keys(root: &Root, home: &Path, found: &mut Found) -> Secrets {
 
 /// The names of key files, sorted; none if the directory is not there.
 fn names(root: &Root, directory: &Path) -> Result<Vec<OsString>, Reason> {
-    let directory = match root.find_dir(directory, OFlag::O_RDONLY) {
-        Ok(Some(directory)) => directory,
-        Ok(None) => return Ok(Vec::new()),
-        Err(failure) => return Err(failure.headline.into()),
-    };
-    let cannot = |error: Errno| Reason::from(format!("cannot list it: {error}"));
-    let mut directory = Dir::from_fd(directory).map_err(cannot)?;
-    let mut names = Vec::new();
-    for entry in directory.iter() {
-        let entry = entry.map_err(cannot)?;
-        let name = entry.file_name().to_bytes();
-        if Path::new(std::ffi::OsStr::from_bytes(name)).extension().is_some_and(|end| end == "key") {
-            names.push(OsString::from_vec(name.to_vec()));
-        }
-    }
+    let mut names = root.list(directory).map_err(|failure| failure.headline)?;
+    names.retain(|name| Path::new(name).extension().is_some_and(|end| end == "key"));
     names.sort_unstable();
     Ok(names)
 }

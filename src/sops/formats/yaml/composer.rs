@@ -3,7 +3,7 @@
 //! A file of a few megabytes may hold a million nodes, so that a node is 16 bytes: nodes stand in document order, each
 //! collection before what is in it, and texts stay where they are in the file.
 
-use std::{borrow::Cow, collections::HashMap, mem};
+use std::{borrow::Cow, collections::BTreeMap, mem};
 
 use crate::{
     failure::{Failure, Result},
@@ -73,7 +73,7 @@ pub(super) struct Graph<'a> {
     copies: Pile<(Vec<u8>, u32)>,
     comments: Pile<Comments>,
     /// The last node with each anchor, whichever document it is in.
-    anchors: HashMap<&'a [u8], Id>,
+    anchors: BTreeMap<&'a [u8], Id>,
     /// What is left for others.
     pub room: Room,
 }
@@ -107,7 +107,7 @@ struct Open {
 /// The longest text, so that positions and the numbers of nodes fit.
 const MAX_LENGTH: usize = 1 << 30;
 
-/// What an anchor takes in the table, which doubles when it is full.
+/// What an anchor takes in the table at most.
 const ANCHOR_COST: usize = 96;
 
 /// What the comments of a node take beside their texts: they stand in pieces too large to fit well.
@@ -125,7 +125,7 @@ pub(super) fn compose(text: &[u8], room: Room) -> Result<Graph<'_>> {
         documents: Pile::default(),
         copies: Pile::default(),
         comments: Pile::default(),
-        anchors: HashMap::new(),
+        anchors: BTreeMap::new(),
         room,
     };
     loop {

@@ -3,7 +3,7 @@
 //! A comment is handed over when the token is looked at before which it stands; an event takes all that were handed
 //! over so far, if it is of a kind that takes comments. So the order of looking, not only the grammar, is the rule.
 
-use std::{borrow::Cow, collections::HashMap, mem};
+use std::{borrow::Cow, collections::BTreeMap, mem};
 
 use crate::failure::Result;
 
@@ -94,7 +94,7 @@ pub(super) struct Parser<'a> {
     /// The head of a whole collection that is an element of a sequence.
     stem: Vec<u8>,
     /// Handles and prefixes of the document's `%TAG` directives and the two standard ones.
-    tag_directives: HashMap<Cow<'a, [u8]>, Vec<u8>>,
+    tag_directives: BTreeMap<Cow<'a, [u8]>, Vec<u8>>,
 }
 
 impl<'a> Parser<'a> {
@@ -105,7 +105,7 @@ impl<'a> Parser<'a> {
             states: Vec::new(),
             pending: Comments::default(),
             stem: Vec::new(),
-            tag_directives: HashMap::new(),
+            tag_directives: BTreeMap::new(),
         }
     }
 

@@ -23,7 +23,7 @@ use super::{Aes, BLOCK, Block, Cipher, Fault, Form, Path, Type, decode_base64, l
 const LONG: usize = 1 << 20;
 
 /// Bytes of base64 that are decoded at a time; they give whole blocks.
-const PIECE: usize = 1 << 19;
+const PIECE: usize = 1 << 18;
 
 impl Cipher {
     /// Decrypts `text` in place if it is a long string, and takes the plaintext into `mac`. Gives `false`, and has
@@ -77,16 +77,15 @@ fn decrypt(
     let mut stream = StreamCipherCoreWrapper::from_core(stream);
     let mut length = 0_usize;
     thread::scope(|scope| {
-        let (ready, pieces) = mpsc::channel::<&[u8]>();
+        let (ready, batches) = mpsc::channel::<Vec<&[u8]>>();
         let mut hashed = mac.clone();
         let worker = thread::Builder::new().spawn_scoped(scope, move || {
-            for piece in pieces {
-                hashed.update(piece);
-            }
+            batches.into_iter().flatten().for_each(|piece| hashed.update(piece));
             hashed
         });
         let mut rest = buffer;
         let mut data = data;
+        let mut batch = Vec::new();
         while !data.is_empty() {
             let end = data.end.min(data.start.saturating_add(PIECE));
             // Padding belongs to the end.
@@ -102,9 +101,13 @@ fn decrypt(
             stream.try_apply_keystream(piece).map_err(|_| Fault::Length("counter"))?;
             length = length.saturating_add(size);
             match &worker {
-                Ok(_) => ready.send(piece).unwrap_or_default(),
+                Ok(_) => batch.push(&*piece),
                 // Without a thread the work is done all the same, only later.
                 Err(_) => mac.update(piece),
+            }
+            // Each batch may wake the other thread: the first is half of all, the next half of the rest, and so on.
+            if batch.len() >= data.len().div_ceil(PIECE) {
+                ready.send(mem::take(&mut batch)).unwrap_or_default();
             }
         }
         drop(ready);

@@ -1,11 +1,12 @@
-/* The benchmark's clock: runs commands in turn, A B C A B C ..., and times each as a whole process.
+/* The benchmark's clock: runs each command once a round, and times each as a whole process.
  *
  *   pairs RUNS SECONDS fresh|again|plain  NAME MOUNT_POINT SYMLINK COMMAND [ARGUMENT...] [--- NAME ...]
  *
  * fresh: before each run, untimed, the mount point gets a new empty ramfs and the symlink goes away. again: the state
  * of the last run stays; the first run is a warm-up. plain: nothing is prepared. A command leaves the round once it
- * has used SECONDS. Alternating, so that a drift of the machine's speed meets all commands alike; vfork from a small
- * process, so that the clock does not time the copying of page tables. A line a command, separated by tabs:
+ * has used SECONDS. In rounds, so that a drift of the machine's speed meets all commands alike, and in another order
+ * each round, so that none always follows one that empties the caches; vfork from a small process, so that the clock
+ * does not time the copying of page tables. A line a command, separated by tabs:
  *
  *   NAME RUNS MEDIAN_US MIN_US MAX_US PEAK_KIB EXIT_STATUS */
 #define _GNU_SOURCE
@@ -100,11 +101,18 @@ int main(int argc, char **argv) {
             run(&commands[i], &actions, 0);
             commands[i].used = 0;
         }
+    int order[MOST_COMMANDS];
+    for (int i = 0; i < count; i++) order[i] = i;
+    srand(1);
     for (int round = 0; round < runs; round++)
         for (int i = 0; i < count; i++) {
-            if (commands[i].used > budget) continue;
-            if (fresh) empty(&commands[i]);
-            run(&commands[i], &actions, 1);
+            int other = i + rand() % (count - i), chosen = order[other];
+            order[other] = order[i];
+            order[i] = chosen;
+            struct command *command = &commands[chosen];
+            if (command->used > budget) continue;
+            if (fresh) empty(command);
+            run(command, &actions, 1);
         }
     for (int i = 0; i < count; i++) {
         struct command *command = &commands[i];

@@ -35,7 +35,7 @@ lint: setup-test
 
 # What is only true of the finished binaries: static-pie, small, at home in an empty chroot; and aarch64 compiles.
 static: $(BINARY) $(SMALL)
-	tests/tools/static $(BINARY) 3670016
+	tests/tools/static $(BINARY) 3145728
 	tests/tools/static $(SMALL) 1677721
 	cargo check --release --locked --target aarch64-unknown-linux-musl
 

@@ -21,6 +21,9 @@ rustPlatform.buildRustPackage {
         parts = [
           "Cargo.toml"
           "Cargo.lock"
+          ".cargo"
+          "build.rs"
+          "linking"
           "src"
           "benches"
           "packaging/completions"

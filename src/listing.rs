@@ -13,7 +13,11 @@ pub fn list(dir: impl AsFd) -> nix::Result<Vec<(CString, FileType)>> {
     let mut found = RawDir::new(dir, &mut buffer);
     let mut entries = Vec::new();
     while let Some(entry) = found.next() {
-        let entry = entry.map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let entry = match entry.map_err(|error| Errno::from_raw(error.raw_os_error())) {
+            // It was removed meanwhile.
+            Err(Errno::ENOENT) => break,
+            entry => entry?,
+        };
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             entries.push((entry.file_name().to_owned(), entry.file_type()));
         }
@@ -47,7 +51,9 @@ mod tests {
         let found = list(File::open(&place).unwrap()).unwrap();
         assert_eq!(list(File::open(place.join("dir")).unwrap()).unwrap(), []);
         assert_eq!(list(File::open("/dev/null").unwrap()), Err(Errno::ENOTDIR));
+        let gone = File::open(place.join("dir")).unwrap();
         fs::remove_dir_all(&place).unwrap();
+        assert_eq!(list(gone).unwrap(), []);
         let mut found: Vec<_> =
             found.into_iter().map(|(name, kind)| (name.into_string().unwrap(), kind)).collect();
         found.sort_by(|one, other| one.0.cmp(&other.0));

@@ -149,7 +149,7 @@ fn files() {
         ("none", "cannot read none: No such file"),
         ("directory", "cannot read directory: not a regular file"),
         ("/dev/zero", "cannot read /dev/zero: not a regular file"),
-        ("loop", "cannot read loop: Too many levels of symbolic links"),
+        ("loop", "cannot read loop: "),
         ("plain.yaml", "not a sops file: it has no sops metadata"),
         ("empty", "it was read as binary because of its name: use --input-type"),
     ] {

@@ -7,7 +7,7 @@ use std::mem;
 use crate::{
     failure::{Failure, Result},
     plaintext::Plaintext,
-    stack::max_depth,
+    stack::{self, max_depth},
 };
 
 use super::{
@@ -38,6 +38,9 @@ pub fn decrypt(documents: &mut [Branch], metadata: &Metadata, cipher: &Cipher) -
     }
     Ok(walk.mac)
 }
+
+/// Levels of a document that use no more of the stack than its keys do.
+const SHALLOW: usize = 16;
 
 struct Walk<'a> {
     cipher: &'a Cipher,
@@ -90,6 +93,9 @@ impl Walk<'_> {
 
     fn value(&mut self, value: &mut Value, scope: Scope, depth: usize) -> Result<()> {
         let inner = depth.saturating_add(1);
+        if inner > SHALLOW {
+            stack::goes_deep();
+        }
         if inner > max_depth() && matches!(value, Value::Map(_) | Value::List(_)) {
             return Err(Failure::new("the document is nested too deep"));
         }

@@ -70,6 +70,8 @@ type Fields<'g> = Vec<(Cow<'g, [u8]>, Id)>;
 /// What a part of the metadata takes beside its text, until it is decoded.
 const PART_COST: usize = 256;
 
+const REPEATED: &str = "a mapping key is already defined";
+
 /// What a key takes in a set and in a list that know how many will come.
 const KEY_COST: usize = 96;
 
@@ -107,7 +109,10 @@ impl<'g> Grower<'g, '_> {
         // What was collected is gone.
         self.room = before;
         let Some((_, id)) = found.first() else { return Ok(None) };
-        Ok(Some((self.graph.line(root), self.raw(*id, 1)?)).filter(|(_, node)| *node != Node::Null))
+        self.quiet = true;
+        let node = self.raw(*id, 1);
+        self.quiet = false;
+        Ok(Some((self.graph.line(root), node?)).filter(|(_, node)| *node != Node::Null))
     }
 
     fn raw(&mut self, id: Id, depth: usize) -> Result<Node> {
@@ -193,22 +198,21 @@ impl<'g> Grower<'g, '_> {
                 None => node,
             };
             let Kind::Scalar { plain } = target.kind else {
-                return Err(graph.fault(node, "a key is not a string"));
+                return Err(self.fault(node, "a key is not a string"));
             };
-            let repeated = || Err(graph.fault(node, "a mapping key is already defined"));
             if self.is_merge(node) {
                 if merge.replace(value).is_some() {
-                    return repeated();
+                    return Err(self.fault(node, REPEATED));
                 }
                 continue;
             }
             let key = match tree::scalar(target.tag, graph.text(target), plain) {
                 Scalar::Meaning(Meaning::Null, _) => continue,
                 Scalar::Meaning(_, text) => text,
-                Scalar::Mistagged => return Err(graph.fault(node, "a key is not what its tag says")),
+                Scalar::Mistagged => return Err(self.fault(node, "a key is not what its tag says")),
             };
             if !own.insert(key.clone()) {
-                return repeated();
+                return Err(self.fault(node, REPEATED));
             }
             let is_wanted = wanted.only.is_none_or(|only| only == &*key);
             if wanted.taken.as_mut().is_none_or(|taken| taken.insert(key.clone())) && is_wanted {
@@ -239,7 +243,7 @@ impl<'g> Grower<'g, '_> {
                 }
                 Ok(())
             }
-            _ => Err(self.graph.fault(node, "map merge requires map or sequence of maps as the value")),
+            _ => Err(self.fault(node, "map merge requires map or sequence of maps as the value")),
         }
     }
 

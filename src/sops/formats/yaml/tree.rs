@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine;
 
 use crate::{
-    failure::Result,
+    failure::{Failure, Result},
     plaintext::Plaintext,
     room::{Room, heap},
     sops::value::{Branch, Entry, Value},
@@ -15,6 +15,7 @@ use crate::{
 use super::{
     ALIAS_ALLOWANCE,
     composer::{Document, Graph, Id, Kind, Lines, Node},
+    fault,
     resolve::{self, Meaning, Tag},
 };
 
@@ -64,27 +65,34 @@ pub(super) struct Grower<'g, 'a> {
     pub aliases: usize,
     /// What may still be written out of aliases, in bytes.
     allowance: usize,
+    /// Nobody hears where something is wrong, and to count lines takes time.
+    pub quiet: bool,
 }
 
 impl<'g, 'a> Grower<'g, 'a> {
     pub fn new(graph: &'g Graph<'a>) -> Self {
-        Self { graph, room: graph.room, without: None, aliases: 0, allowance: ALIAS_ALLOWANCE }
+        Self { graph, room: graph.room, without: None, aliases: 0, allowance: ALIAS_ALLOWANCE, quiet: false }
     }
 
     /// The node; charges it to the aliases that we are in.
     pub fn node(&mut self, id: Id, depth: usize) -> Result<&'g Node> {
         let node = self.graph.get(id)?;
         if depth > max_depth() {
-            return Err(self.graph.fault(node, "nested too deep"));
+            return Err(self.fault(node, "nested too deep"));
         }
         if self.aliases > 0 {
             let cost = self.graph.text(node).len().saturating_add(NODE_COST);
             match self.allowance.checked_sub(cost) {
                 Some(rest) => self.allowance = rest,
-                None => return Err(self.graph.fault(node, "aliases write out too much")),
+                None => return Err(self.fault(node, "aliases write out too much")),
             }
         }
         Ok(node)
+    }
+
+    /// A failure at a node.
+    pub fn fault(&self, node: &Node, problem: &str) -> Failure {
+        if self.quiet { fault(0, problem) } else { self.graph.fault(node, problem) }
     }
 
     /// The tree of a document. `without`: a key of its root that is left out, but not its comments.

@@ -55,9 +55,10 @@ fn what_is_offered_is_taken() {
         let lines = subcommands.map(|word| vec![command.as_str(), word]).chain([vec![command.as_str()]]);
         for line in lines {
             for option in offered(&bash, &[line.as_slice(), &["-"]].concat()) {
-                // A command that takes no value there only helps.
-                let output =
-                    Command::new(program::path()).args(&line).arg(&option).arg("--help").output().unwrap();
+                // A command that takes no value there only helps. One that does may write a file of that name.
+                let mut command = Command::new(program::path());
+                command.args(&line).arg(&option).arg("--help").current_dir(&dir);
+                let output = command.output().unwrap();
                 let errors = String::from_utf8_lossy(&output.stderr);
                 assert!(
                     !errors.contains("unknown option") && !errors.contains("flag provided"),

@@ -1,5 +1,5 @@
-//! The completions and the man page, which `packaging/completions` makes out of `--help`: what they offer is taken, what the
-//! program takes is offered, and the shells and man understand them.
+//! The completions and the man page, which `packaging/completions` makes out of `--help`: what they offer is taken, and what the
+//! program takes is offered. Bash runs its own; of the other forms the text is looked at.
 
 #![allow(clippy::unwrap_used)]
 
